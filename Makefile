@@ -1,0 +1,55 @@
+# The front door. `make` alone prints what one can do; the texts are the targets' own comments.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+python := .venv/bin/python
+
+# What is said on the command line reaches the programs as environment: make run CONFIG=site.toml, make setup PYTHON=python3.13
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup ## the gateway here, with simulated charge points and BMS; CONFIG=file.toml STATE=dir PEERS=0
+	@exec $(python) -m tests.simulator.run
+
+.PHONY: setup
+setup: ## make this machine ready: Debian packages, and .venv with everything pinned by hash
+	@.ci/setup
+
+.PHONY: test
+test: setup ## every test that needs no root, browser or emulated machine
+	@$(python) -m pytest
+
+.PHONY: check
+check: setup ## format, lint, types, shell scripts, table and documents fresh
+	$(python) -m ruff format --check .
+	$(python) -m ruff check .
+	$(python) -m mypy gatewayd hal tests
+	shellcheck $(shell_scripts)
+	$(python) -m pytest tests/house
+
+# Known by their first line: a script has no need of an ending.
+shell_scripts = $$(git ls-files --cached --others --exclude-standard -z | \
+    xargs -0 awk 'FNR == 1 && /^\#!.*[\/ ](ba|da)?sh( |$$)/ { print FILENAME }')
+
+.PHONY: map
+map: setup ## print the Modbus points; FORMAT=csv|md|html CONFIG=file.toml
+	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config $(CONFIG))
+
+.PHONY: bench
+bench: ## the benchmarks beside their peers, as ratios
+	@.ci/setup bench
+	@$(python) -m tests.bench.modbus
+
+.PHONY: lock
+lock: setup ## write the locks anew from requirements*.in; UPGRADE=1 takes newer releases
+	@for name in requirements-build requirements requirements-dev; do \
+	    CUSTOM_COMPILE_COMMAND='make lock' $(python) -m piptools compile --quiet $(if $(UPGRADE),--upgrade) \
+	        --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
+	        --no-emit-find-links --output-file $$name.lock $$name.in; \
+	done

@@ -1,0 +1,151 @@
+"""What the documents say exists, and nothing is in the repository that belongs to a machine or to nobody."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.house.sources import PROJECT, expect_none, files, plant
+
+# Written in pieces, so that this file does not hold what it looks for.
+REGISTRIES = [
+    ".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("deb", "debian", "org"), ("npmjs", "org"))
+]
+INDEX_OPTIONS = ["--" + option for option in ("index-url", "extra-index-url", "find-links", "trusted-host")]
+PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*" + "PRIVATE KEY-----")
+HOMES = re.compile(r"(?<![\w.>)}-])/(?:work|root|home/[a-z]\w*|Users/\w+|tmp/\w+)/")
+
+
+def texts(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every text file of the tree; what is no UTF-8 is a picture or an archive."""
+    for path in files(root):
+        try:
+            yield path, path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def targets(root: Path) -> dict[str, bool]:
+    """The Makefile's targets, and whether each has a `##` comment."""
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    return {
+        name: bool(rest.count("##")) for name, rest in re.findall(r"^([a-z][a-z-]*):(?!=)(.*)$", makefile, re.MULTILINE)
+    }
+
+
+def broken_commands(root: Path) -> list[str]:
+    """`make` commands of the documents that do not exist, and targets that the README does not tell of."""
+    known = targets(root)
+    wrong, told = [], set()
+    for path in files(root, "*.md"):
+        text = path.read_text(encoding="utf-8")
+        code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+        said = set(re.findall(r"\bmake ([a-z][a-z-]*)", code))
+        wrong += [f"{path.relative_to(root)}: there is no `make {name}`" for name in sorted(said - set(known))]
+        if path == root / "README.md":
+            told = said
+    return wrong + [
+        f"README.md says nothing of `make {name}`" for name, shown in known.items() if shown and name not in told
+    ]
+
+
+def anchor(heading: str) -> str:
+    """The name that a heading gets where Markdown is shown: lower case, blanks to dashes, no punctuation."""
+    plain = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower())
+    return plain.strip().replace(" ", "-")
+
+
+def broken_links(root: Path) -> list[str]:
+    """Links between the documents whose file or heading is not there."""
+    wrong = []
+    for path in files(root, "*.md"):
+        text = re.sub(r"```.*?```|`[^`\n]+`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)[^)]*\)|(?:src|srcset|href)=\"([^\"]+)\"", text):
+            address = "".join(link)
+            if re.match(r"[a-z]+:", address):
+                continue
+            name, _, heading = address.partition("#")
+            target = (path.parent / name).resolve() if name else path
+            if not target.exists():
+                wrong.append(f"{path.relative_to(root)}: {address} is not there")
+            elif heading and heading not in map(
+                anchor, re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            ):
+                wrong.append(f"{path.relative_to(root)}: {address} has no such heading")
+    return wrong
+
+
+def foreign_matter(root: Path) -> list[str]:
+    """Addresses of package registries, places of one machine, and keys."""
+    wrong = []
+    for path, text in texts(root):
+        for number, line in enumerate(text.splitlines(), 1):
+            where = f"{path.relative_to(root)}:{number}"
+            wrong += [f"{where} names the registry {host}" for host in REGISTRIES if host in line]
+            wrong += [f"{where} chooses a registry: {option}" for option in INDEX_OPTIONS if option in line]
+            wrong += [f"{where} names a place of one machine: {found}" for found in HOMES.findall(line)]
+            wrong += [f"{where} holds a private key" for _ in PRIVATE_KEY.findall(line)]
+    return wrong
+
+
+def test_commands_of_the_documents_exist() -> None:
+    expect_none(broken_commands(PROJECT))
+
+
+def test_links_lead_somewhere() -> None:
+    expect_none(broken_links(PROJECT))
+
+
+def test_nothing_is_here_that_is_not_ours() -> None:
+    expect_none(foreign_matter(PROJECT))
+
+
+def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    plant(
+        tmp_path,
+        {
+            "Makefile": "name := x\nrun: setup ## runs\n\tmake fly\nsetup: ## sets up\nhidden:\n",
+            "README.md": "`make run` or make believe\n```\nmake  # prints\nmake vanish\n```\n",
+            "docs/a.md": "type `make setup`\n",
+        },
+    )
+    assert broken_commands(tmp_path) == [
+        "README.md: there is no `make vanish`",
+        "README.md says nothing of `make setup`",
+    ]
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    plant(
+        tmp_path,
+        {
+            "README.md": '# One, *two*\n[a](docs/a.md) [b](docs/b.md#there "t") [c](#one-two) [d](#three) '
+            '<img src="docs/no.svg"> [e](https://example.com/x) `[f](in-code)`\n',
+            "docs/a.md": "[up](../README.md#one-two)\n",
+            "docs/b.md": "# Here\n",
+        },
+    )
+    assert broken_links(tmp_path) == [
+        "README.md: docs/b.md#there has no such heading",
+        "README.md: #three has no such heading",
+        "README.md: docs/no.svg is not there",
+    ]
+
+
+def test_foreign_matter_is_named(tmp_path: Path) -> None:
+    place = "/".join(("", "home", "ada", "x"))
+    key = "-----BEGIN EC " + "PRIVATE KEY-----"
+    plant(
+        tmp_path,
+        {
+            "a.txt": f"https://{REGISTRIES[0]}/simple\n{INDEX_OPTIONS[0]} x\ncp {place} /etc/x\n{key}\n",
+            "fine.txt": "/usr/bin/python3 $HOME/work/x ../root/y\n",
+            ".venv/lib/x.txt": key,
+        },
+    )
+    (tmp_path / "picture.png").write_bytes(b"\xff\xd8" + key.encode())
+    assert foreign_matter(tmp_path) == [
+        "a.txt:1 names the registry " + REGISTRIES[0],
+        "a.txt:2 chooses a registry: " + INDEX_OPTIONS[0],
+        "a.txt:3 names a place of one machine: " + place[:-1],
+        "a.txt:4 holds a private key",
+    ]
