@@ -41,6 +41,10 @@ shell_scripts = $$(git ls-files --cached --others --exclude-standard -z | \
 map: setup ## print the Modbus points; FORMAT=csv|md|html CONFIG=file.toml
 	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config $(CONFIG))
 
+.PHONY: docs
+docs: setup ## write the documents that are printed from the code anew
+	@$(python) -m tests.house.generated
+
 .PHONY: bench
 bench: ## the benchmarks beside their peers, as ratios
 	@.ci/setup bench

@@ -1,9 +1,10 @@
 """What the documents say exists, and nothing is in the repository that belongs to a machine or to nobody."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from tests.house.generated import DOCUMENTS
 from tests.house.sources import PROJECT, expect_none, files, plant
 
 # Written in pieces, so that this file does not hold what it looks for.
@@ -11,7 +12,7 @@ REGISTRIES = [
     ".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("deb", "debian", "org"), ("npmjs", "org"))
 ]
 INDEX_OPTIONS = ["--" + option for option in ("index-url", "extra-index-url", "find-links", "trusted-host")]
-PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*" + "PRIVATE KEY-----")
+PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\"'\\nr]*[A-Za-z0-9+/]{40}")
 HOMES = re.compile(r"(?<![\w.>)}-])/(?:work|root|home/[a-z]\w*|Users/\w+|tmp/\w+)/")
 
 
@@ -74,6 +75,16 @@ def broken_links(root: Path) -> list[str]:
     return wrong
 
 
+def stale_documents(root: Path, documents: Mapping[str, Callable[[], str]]) -> list[str]:
+    """Generated documents that differ from what the code would print now."""
+    found = {name: root / "docs" / name for name in documents}
+    return [
+        f"docs/{name} is stale: make docs"
+        for name, path in found.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != documents[name]()
+    ]
+
+
 def foreign_matter(root: Path) -> list[str]:
     """Addresses of package registries, places of one machine, and keys."""
     wrong = []
@@ -83,7 +94,7 @@ def foreign_matter(root: Path) -> list[str]:
             wrong += [f"{where} names the registry {host}" for host in REGISTRIES if host in line]
             wrong += [f"{where} chooses a registry: {option}" for option in INDEX_OPTIONS if option in line]
             wrong += [f"{where} names a place of one machine: {found}" for found in HOMES.findall(line)]
-            wrong += [f"{where} holds a private key" for _ in PRIVATE_KEY.findall(line)]
+        wrong += [f"{path.relative_to(root)} holds a private key" for _ in PRIVATE_KEY.findall(text)]
     return wrong
 
 
@@ -93,6 +104,10 @@ def test_commands_of_the_documents_exist() -> None:
 
 def test_links_lead_somewhere() -> None:
     expect_none(broken_links(PROJECT))
+
+
+def test_generated_documents_are_fresh() -> None:
+    expect_none(stale_documents(PROJECT, DOCUMENTS))
 
 
 def test_nothing_is_here_that_is_not_ours() -> None:
@@ -131,14 +146,25 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_stale_document_is_named(tmp_path: Path) -> None:
+    plant(tmp_path, {"docs/old.md": "old", "docs/new.md": "new"})
+    documents = {"old.md": lambda: "new", "new.md": lambda: "new", "none.md": lambda: ""}
+    assert stale_documents(tmp_path, documents) == [
+        "docs/old.md is stale: make docs",
+        "docs/none.md is stale: make docs",
+    ]
+
+
 def test_foreign_matter_is_named(tmp_path: Path) -> None:
     place = "/".join(("", "home", "ada", "x"))
-    key = "-----BEGIN EC " + "PRIVATE KEY-----"
+    marker = "-----BEGIN EC PRIVATE KEY-----"
+    key = marker + "\n" + "MHcCAQEE" * 8
     plant(
         tmp_path,
         {
             "a.txt": f"https://{REGISTRIES[0]}/simple\n{INDEX_OPTIONS[0]} x\ncp {place} /etc/x\n{key}\n",
-            "fine.txt": "/usr/bin/python3 $HOME/work/x ../root/y\n",
+            "key.py": f'KEY = "{key}"'.replace("\n", "\\n"),
+            "fine.txt": f"{marker}\nshort\n/usr/bin/python3 $HOME/work/x ../root/y\n",
             ".venv/lib/x.txt": key,
         },
     )
@@ -147,5 +173,6 @@ def test_foreign_matter_is_named(tmp_path: Path) -> None:
         "a.txt:1 names the registry " + REGISTRIES[0],
         "a.txt:2 chooses a registry: " + INDEX_OPTIONS[0],
         "a.txt:3 names a place of one machine: " + place[:-1],
-        "a.txt:4 holds a private key",
+        "a.txt holds a private key",
+        "key.py holds a private key",
     ]

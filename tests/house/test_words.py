@@ -28,7 +28,6 @@ FOREIGN_WORDS = {
     "evse": "connector or charge point",
     "station": "charge point",
     "charger": "charge point",
-    "plug": "connector",
     "csms": "central system",
     "backend": "central system",
     "slave": "Modbus server",
