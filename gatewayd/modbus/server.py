@@ -1,0 +1,135 @@
+"""The Modbus server without its sockets: request PDU in, answer PDU out, for TCP and RTU alike.
+
+The one place where causes become exception codes. An exception that is none of the named causes is a bug: it is not
+answered with 04 but propagates, and the process is restarted (modbus.md, Addresses: 04 never happens).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from math import inf
+
+from umodbus.exceptions import (
+    GatewayTargetDeviceFailedToRespondError,
+    IllegalDataAddressError,
+    IllegalDataValueError,
+    IllegalFunctionError,
+    ServerDeviceBusyError,
+)
+
+from gatewayd.modbus.adu import BROADCAST, MbapFramer, tcp_answer
+from gatewayd.modbus.pdu import READS, WRITES, Malformed, Registers, exception
+from gatewayd.points.bank import IllegalAddress, IllegalValue, MailboxBusy, Units
+
+ILLEGAL_FUNCTION: int = IllegalFunctionError.error_code  # 01
+ILLEGAL_ADDRESS: int = IllegalDataAddressError.error_code  # 02
+ILLEGAL_VALUE: int = IllegalDataValueError.error_code  # 03
+BUSY: int = ServerDeviceBusyError.error_code  # 06
+NOBODY: int = GatewayTargetDeviceFailedToRespondError.error_code  # 0B
+
+# On TCP both mean "the device at this address", which is bank 1 (modbus.md, Banks).
+_TCP_BANK_1 = (0, 255)
+
+# A request that has begun is cut off before it is 10 s old, whatever trickles in meanwhile (promises R16). The edge
+# looks once a second, hence the one second less.
+FRAME_TIMEOUT_S = 9.0
+
+
+class Server:
+    """Answers requests from the banks of `units`; `writes = False` makes every write an unknown function."""
+
+    def __init__(self, units: Units, *, writes: bool, on_exception: Callable[[int], None]) -> None:
+        """`on_exception` is called with the code of every exception that is answered."""
+        self._units = units
+        self._functions = {**READS, **WRITES} if writes else READS
+        self._on_exception = on_exception
+
+    def answer_tcp(self, unit: int, pdu: bytes, client: Hashable, now: float) -> bytes:
+        """The answer to a PDU of at least one byte; 0B where nobody has this unit id. `now`: monotonic seconds."""
+        bank = self._units.banks()[0] if unit in _TCP_BANK_1 else self._units.find(unit)
+        if bank is None:
+            return self._refuse(pdu, NOBODY)
+        return self._answer(bank, pdu, client, now)
+
+    def answer_rtu(self, unit: int, pdu: bytes, client: Hashable, now: float) -> bytes | None:
+        """The answer on a serial line, None = silence: a foreign unit id, or a broadcast, whose write all banks take.
+
+        A bank that refuses a broadcast changes nothing and keeps none of the others from taking it.
+        """
+        if unit == BROADCAST:
+            function = self._functions.get(pdu[0]) if pdu[0] in WRITES else None
+            if function is not None:
+                for bank in self._units.banks():
+                    with suppress(Malformed, IllegalAddress, IllegalValue, MailboxBusy):
+                        function(bank, pdu, client, now)
+            return None
+        found = self._units.find(unit)
+        return None if found is None else self._answer(found, pdu, client, now)
+
+    def release(self, client: Hashable) -> None:
+        """The client is gone: the mailboxes it was filling are free (modbus.md, Types)."""
+        for bank in self._units.banks():
+            bank.release(client)
+
+    def _answer(self, bank: Registers, pdu: bytes, client: Hashable, now: float) -> bytes:
+        function = self._functions.get(pdu[0])
+        if function is None:
+            return self._refuse(pdu, ILLEGAL_FUNCTION)
+        try:
+            return function(bank, pdu, client, now)
+        except IllegalAddress:
+            code = ILLEGAL_ADDRESS
+        except (Malformed, IllegalValue):
+            code = ILLEGAL_VALUE
+        except MailboxBusy:
+            code = BUSY
+        return self._refuse(pdu, code)
+
+    def _refuse(self, pdu: bytes, code: int) -> bytes:
+        self._on_exception(code)
+        return exception(pdu[0], code)
+
+
+class TcpSession:
+    """One TCP client's side of the conversation: bytes in, bytes out.
+
+    `last_request_s`: when its last whole request came, else when it connected, monotonic seconds. `deadline`: when a
+    frame that has begun must have ended; `inf` = none has begun. `fault`: why the connection must be closed, once what
+    `receive` returned is sent; None = go on.
+    """
+
+    __slots__ = ("_framer", "_server", "client", "deadline", "last_request_s")
+
+    def __init__(self, server: Server, client: Hashable, now: float) -> None:
+        self._server = server
+        self._framer = MbapFramer()
+        self.client = client
+        self.last_request_s = now
+        self.deadline = inf
+
+    @property
+    def fault(self) -> str | None:
+        return self._framer.fault
+
+    def receive(self, data: bytes, now: float) -> bytes:
+        """The answers to the requests that `data` completes, in their order. A bug in a bank propagates."""
+        framer = self._framer
+        requests = framer.feed(data)
+        if framer.within_frame:
+            # A frame's time counts from its first byte, so a client that sends one now and then gains nothing.
+            if requests or self.deadline == inf:
+                self.deadline = now + FRAME_TIMEOUT_S
+        else:
+            self.deadline = inf
+        if not requests:
+            return b""
+        self.last_request_s = now
+        answer = self._server.answer_tcp
+        client = self.client
+        answers = [tcp_answer(request, answer(request[6], request[7:], client, now)) for request in requests]
+        return answers[0] if len(answers) == 1 else b"".join(answers)
+
+    def closed(self) -> None:
+        """The connection is gone."""
+        self._server.release(self.client)
