@@ -7,6 +7,8 @@ the pull-ups were turned on, so they are not.
 
 from __future__ import annotations
 
+import errno
+import glob
 import time
 from datetime import timedelta
 from typing import Final
@@ -32,13 +34,16 @@ class GpiodLines:
     def __init__(self, chip_path: str) -> None:
         """Takes the lines. OSError when the chip, or a line by its name, is missing, or somebody else has it."""
         self._values: dict[Line, bool] = {}
-        with gpiod.Chip(chip_path) as chip:
-            self._request = chip.request_lines(
-                {row.line.value: _settings(row.line, row.is_input, row.sense) for row in PINS},
-                consumer=CONSUMER,
-                event_buffer_size=MAX_PENDING_EDGES,
-            )
-            self._by_offset = {chip.line_offset_from_id(row.line.value): row.line for row in PINS}
+        try:
+            with gpiod.Chip(chip_path) as chip:
+                self._request = chip.request_lines(
+                    {row.line.value: _settings(row.line, row.is_input, row.sense) for row in PINS},
+                    consumer=CONSUMER,
+                    event_buffer_size=MAX_PENDING_EDGES,
+                )
+                self._by_offset = {chip.line_offset_from_id(row.line.value): row.line for row in PINS}
+        except OSError as why:
+            raise OSError(why.errno, why.strerror, chip_path) from why  # the library does not say which
         time.sleep(SETTLE_S)
 
     @property
@@ -85,3 +90,16 @@ def _settings(line: Line, is_input: bool, sense: Sense) -> gpiod.LineSettings:
 def _rising(event: gpiod.EdgeEvent) -> bool:
     """Rising is in the line's words: the kernel has turned an active-low line round already."""
     return event.event_type is gpiod.EdgeEvent.Type.RISING_EDGE
+
+
+def find_chip() -> str:
+    """The path of the first chip that has a line called like our button. Raises OSError when none has."""
+    for path in sorted(glob.glob("/dev/gpiochip*")):
+        if gpiod.is_gpiochip_device(path):
+            with gpiod.Chip(path) as chip:
+                count = chip.get_info().num_lines
+                if any(chip.get_line_info(offset).name == Line.BUTTON for offset in range(count)):
+                    return path
+    raise OSError(
+        errno.ENODEV, "no GPIO chip has a line called button: the device tree does not name the board's lines"
+    )

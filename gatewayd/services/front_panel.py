@@ -12,14 +12,14 @@ import math
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import trio
 
 from hal import panel, reset_sequence
+from hal.board_spec import open_lines
 from hal.contract import ALIVE_S, LEDS, PANEL_SOCKET, BoardFacts, Line, Words
-from hal.lines import Lines, SimLines
+from hal.lines import Lines
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +34,8 @@ COMPLAIN_EVERY_S: Final = 3600.0
 
 
 def open_board(spec: str | None, clock: Callable[[], float] = time.monotonic) -> Lines | None:
-    """The lines behind `--board`: `sim:DIR`, `gpio:/dev/gpiochipN`, or None for the appliance's paneld.
-
-    `clock` stamps the simulated board's history, in seconds. Raises ValueError for a spec that is neither, and OSError
-    when the directory or the chip cannot be had.
-    """
-    if spec is None:
-        return None
-    kind, _, where = spec.partition(":")
-    if where and kind == "sim":
-        return SimLines(Path(where), clock)
-    if where and kind == "gpio":
-        from hal.lines_gpiod import GpiodLines  # only here: a machine without GPIO need not have the library
-
-        return GpiodLines(where)
-    raise ValueError(f"--board {spec}: neither sim:DIR nor gpio:CHIP")
+    """The lines behind `--board`, or None without it: then paneld owns them. Raises as `open_lines` does."""
+    return None if spec is None else open_lines(spec, clock)
 
 
 def process_age_s() -> float:
