@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from gatewayd.config import INACTIVE, Described, describe
+from gatewayd.points.export import as_markdown
 from tests.house.sources import PROJECT
 
 NOTE = "<!-- Printed from gatewayd/config_tables.py by `make docs`; change it there. -->"
@@ -52,7 +53,7 @@ def _row(key: Described) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{name}`", default, allowed, does)) + " |"
 
 
-DOCUMENTS = {"configuration.md": configuration}
+DOCUMENTS = {"configuration.md": configuration, "registers.md": as_markdown}
 
 
 def main() -> None:

@@ -21,8 +21,9 @@ GATEWAY = (
 BOARD = (
     ("hal.contract",),
     ("hal.board", "hal.panel", "hal.reset_sequence", "hal.fallback"),
-    ("hal.lines",),
+    ("hal.lines", "hal.facts_file", "hal.systemd", "hal.data_partition"),
     ("hal.lines_gpiod",),
+    ("hal.board_spec",),
     ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd"),
 )
 PURE = {*GATEWAY[0], *GATEWAY[1], *GATEWAY[2], *GATEWAY[3], *BOARD[1]}
@@ -55,7 +56,7 @@ CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
 
 # The gateway knows the board by its contract; with `--board` one service runs the panel's own logic in the daemon.
 BOARD_SEEN_BY_GATEWAY = {
-    "gatewayd.services.front_panel": ("hal.panel", "hal.reset_sequence", "hal.lines", "hal.lines_gpiod"),
+    "gatewayd.services.front_panel": ("hal.panel", "hal.reset_sequence", "hal.lines", "hal.board_spec"),
 }
 
 
