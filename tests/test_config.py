@@ -87,6 +87,7 @@ def test_a_key_that_may_be_absent_has_three_states() -> None:
         ("x = [\n", "f.toml: line 1: Invalid value"),
         ("\nx = " + "9" * 5000, "f.toml: line 2: a number has too many digits"),
         ("\na = 1\nx = " + "[" * 5000, "f.toml: line 3: brackets are nested too deeply"),
+        (f"x = [[[]]]\ny = {'[' * 3000}\n{']' * 3000}\nz = [{{}}]\n", "f.toml: line 2: brackets are nested too deeply"),
         (b"a = 1\n\nb = '\xff'\n", "f.toml: line 3: is not UTF-8; save the file as UTF-8"),
         ("a = 1\n'\udc80' = 2\n", "f.toml: line 2: is not UTF-8; save the file as UTF-8"),
         ("#" * (1024 * 1024 + 1), "f.toml: line 1: the file is longer than 1048576 bytes"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatewayd.config import Config, ConfigError, Described, describe, parse
+from gatewayd.config import ChargePoint, Config, ConfigError, Described, Slot, describe, parse
 from gatewayd.config_values import declared, shown
 
 PEM = "-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----\n"
@@ -318,6 +318,11 @@ def test_a_wrong_type_says_which_type_is_right(row: Described) -> None:
             '"10.0.0.1/8" is an address inside a network; write 10.0.0.0/8 for all of it, or the address alone',
         ),
         ("ocpp.upstream.url", '"http://central/"', "must begin with ws:// or wss://"),
+        (
+            "network.address",
+            '"192.168.1.20/31"',
+            "must have a prefix length of 8..30: others leave no room for a router",
+        ),
         ("network.address", '"192.168.1.20"', "needs its prefix length, as in 192.168.1.20/24"),
     ],
 )
@@ -338,11 +343,17 @@ def test_whole_numbers_are_taken_where_numbers_are_asked() -> None:
 
 
 def test_tables_are_frozen_and_have_slots() -> None:
-    config = Config()
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        config.gateway.name = "other"  # type: ignore[misc]
-    for record in [config, *(getattr(config, row.field) for row in declared(Config) if not row.many)]:
+    config = Config(charge_points=(ChargePoint(number=1, identity="A"),), slots=(Slot(number=1),))
+    tables: list[Any] = [config]
+    for record in tables:
+        for row in declared(record.__class__):
+            value = getattr(record, row.field)
+            if row.key is None:
+                tables.extend(value if row.many else [value])
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(record, row.field, value)
         assert not hasattr(record, "__dict__")
+    assert len(tables) == 13
 
 
 def test_the_manual_gets_a_row_for_each_key() -> None:
