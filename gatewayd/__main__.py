@@ -1,0 +1,64 @@
+"""`gatewayd --config FILE --state DIR [--board sim:DIR | gpio:CHIP] [--check]` (interface.md, Commands)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from gatewayd import app, config
+
+STOPPED, BUG, REFUSED, PORT_TAKEN = 0, 1, 2, 3
+"""Exit codes (interface.md)."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the daemon; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="gatewayd", description="OCPP Modbus Gateway")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration, TOML")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="where it keeps what must survive; made if missing")
+    parser.add_argument("--board", metavar="sim:DIR|gpio:CHIP", help="drive a simulated board or a GPIO chip itself")
+    parser.add_argument("--check", action="store_true", help="only check the configuration: 0 good, 2 bad")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        text = options.config.read_bytes()
+    except OSError as error:
+        print(f"{options.config}: {error.strerror}", file=sys.stderr)
+        return REFUSED
+    try:
+        parsed = config.parse(text, str(options.config))
+    except config.ConfigError as error:
+        print(error, file=sys.stderr)
+        return REFUSED
+    for warning in config.warnings(parsed, str(options.config)):
+        print(warning, file=sys.stderr)
+    if options.check:
+        return STOPPED
+    if options.state is None:
+        parser.error("--state is required")
+    return _serve(parsed, app.Paths(options.config, options.state), options.board)
+
+
+def _serve(parsed: config.Config, paths: app.Paths, board: str | None) -> int:
+    try:
+        paths.state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"{paths.state}: {error.strerror}", file=sys.stderr)
+        return REFUSED
+    say = partial(print, flush=True)
+    code = STOPPED
+    try:
+        trio.run(app.run, parsed, paths, board, say)
+    except* app.PortTaken as group:
+        print(group.exceptions[0], file=sys.stderr)
+        code = PORT_TAKEN
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,316 @@
+"""One charge point's connection, sans-IO: texts and time in, words for the edge out (ocpp.md, Calls and Errors).
+
+The edge feeds `opened`, `received`, `closed`; deadlines stand in the site's agenda. What is to be sent stands in
+`words`, in order; `on_word` is called when there is a new one. One Call of ours is open at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gatewayd.ocpp import central, frames, schema
+from gatewayd.ocpp.requests import OPERATIONS, BadParameter
+from gatewayd.ocpp.schema_fields import Payload
+from gatewayd.site.agenda import Entry
+from gatewayd.site.codes import CommandCode, CommandError, CommandState, LinkState, QuirkBits, TriggerCode
+from gatewayd.site.command import Command, Report, failed
+from gatewayd.site.decision import Request
+from gatewayd.site.model import ChargePoint
+
+log = logging.getLogger(__name__)
+
+SILENT_BOOT_S = 5.0
+"""A charge point that did not boot counts as registered this long after its first message (ocpp.md, Calls)."""
+UNANSWERED_MAX = 3
+"""Calls in a row without an answer that close the link: heartbeats may go on while the rest is dead (quirk C5)."""
+LOGGED_FAULTS = 20
+"""Faults of one connection that are logged; more would let a peer fill the log. All are counted."""
+NO_ANSWER_CLOSE = 1002
+"""Protocol error: the peer does not answer Calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this text, once the journal is committed up to `durable` (0: at once)."""
+
+    text: str
+    durable: int = 0
+    withheld: bool = False
+    """Not sent at all if the commit fails: the charge point repeats what it gets no answer to (promises, R5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the WebSocket."""
+
+    code: int
+    reason: str
+
+
+Word = Send | Close
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """The one Call of ours that waits for its answer."""
+
+    id: str
+    action: str
+    command: Command
+    sent_at: float
+    timeout: Entry
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """The state of one connection. It is the charge point's `link` from `opened` to `closed`."""
+
+    charge_point: ChargePoint
+    id_prefix: str
+    """Begins our message ids; different for every connection, so that a late answer matches nothing."""
+    call_timeout_s: float = 60.0
+    heartbeat_interval_s: int = 60
+    ask_bms: frozenset[str] = frozenset()
+    on_word: Callable[[], None] = field(default=lambda: None)
+    words: deque[Word] = field(default_factory=deque)
+    waiting: dict[str, tuple[Command, Payload, str]] = field(default_factory=dict)
+    """Commands not sent yet, in order: slot → (command, request, action)."""
+    open_call: OpenCall | None = None
+    asked: list[Request] = field(default_factory=list)
+    """Decisions that wait for the BMS on behalf of this connection."""
+    _numbers: int = 0
+    _unanswered: int = 0
+    _faults: int = 0
+    _heard: bool = False
+    _open: bool = False
+
+    # --- the edge's side ------------------------------------------------------------------------------------
+
+    def opened(self, now: float) -> None:
+        """The WebSocket is up: the charge point is connected, not yet registered."""
+        cp, site = self.charge_point, self.charge_point.bank.site
+        site.advance(now)
+        if cp.connected_epoch is not None:
+            cp.reconnects += 1
+        cp.link, cp.link_state, cp.registered, cp.silent = self, LinkState.open, False, False
+        cp.connected_epoch = site.epoch
+        self._open = True
+        cp.touch_all()
+
+    def closed(self, now: float) -> None:
+        """The WebSocket is gone: what was in flight is lost, what waits cannot go. A newer link stays untouched."""
+        if not self._open:
+            return
+        self._open = False
+        cp = self.charge_point
+        cp.bank.site.advance(now)
+        for request in self.asked:
+            cp.decisions.withdraw(request)
+        self.asked.clear()
+        if cp.link is self:
+            cp.link, cp.link_state, cp.registered = None, LinkState.lost, False
+        call, self.open_call = self.open_call, None
+        waiting, self.waiting = self.waiting, {}
+        if call is not None:
+            call.timeout.cancel()
+            call.command.report(failed(CommandError.link_lost), now)
+        for command, _, _ in waiting.values():
+            command.report(failed(CommandError.link_lost), now)
+        self.words.clear()
+        cp.touch_all()
+
+    def received(self, text: str | bytes, now: float) -> None:
+        """A message came. Whatever it holds, this never raises for it."""
+        cp = self.charge_point
+        cp.bank.site.advance(now)
+        cp.message_at = now
+        if cp.silent:
+            cp.silent = False
+            cp.touch_all()
+        frame = frames.parse(text)
+        if isinstance(frame, frames.Call):
+            self._called(frame, now)
+        elif isinstance(frame, frames.BadFrame):
+            self._bad(frame, now)
+        else:
+            self._answered(frame, now)
+        if not self._heard:
+            self._heard = True
+            self._expect_no_boot(now)
+
+    def went_silent(self, now: float) -> None:
+        """Nothing was heard for too long: the values are not to be trusted (`comm_error`)."""
+        self.charge_point.bank.site.advance(now)
+        self.charge_point.silent = True
+        self.charge_point.touch_all()
+
+    def round_trip(self, seconds: float) -> None:
+        """A pong came back after this long."""
+        self.charge_point.round_trip_ms = round(seconds * 1000)
+
+    # --- what comes in --------------------------------------------------------------------------------------
+
+    def _called(self, call: frames.Call, now: float) -> None:
+        try:
+            handler = central.HANDLERS.get(call.action)
+            if handler is None:
+                raise schema.PayloadError(frames.ErrorCode.NOT_IMPLEMENTED, call.action)
+            request = schema.decode_request(call.action, call.payload)
+        except schema.PayloadError as error:
+            self._fault(QuirkBits.schema_violation, f"{call.action[:50]}: {error.description}")
+            self._send(frames.call_error(call.id, error.code, error.description))
+            return
+        handler(central.Inbound(self.charge_point, self, call.id, now), request)
+
+    def _bad(self, frame: frames.BadFrame, now: float) -> None:
+        self._fault(QuirkBits.invalid_json, frame.reason)
+        if frame.id is not None and frame.code is not None:
+            self._send(frames.call_error(frame.id, frame.code, frame.reason))
+        elif frame.id is not None and self.open_call is not None and frame.id == self.open_call.id:
+            self._conclude(failed(CommandError.call_error, text=frame.reason), now)
+
+    def _fault(self, quirk: QuirkBits, what: str) -> None:
+        """Count and log what a peer did wrong; the link stays."""
+        cp = self.charge_point
+        cp.bank.site.count("ocpp_errors")
+        cp.note_quirk(quirk)
+        self._faults += 1
+        if self._faults <= LOGGED_FAULTS:
+            log.warning("%s: %s", cp.name, what)
+
+    def _answered(self, frame: frames.CallResult | frames.CallError, now: float) -> None:
+        call = self.open_call
+        if call is None or frame.id != call.id:
+            self.charge_point.note_quirk(QuirkBits.late_answer)
+            self._faults += 1
+            if self._faults <= LOGGED_FAULTS:
+                log.info("%s: answer to no open Call, too late or never asked", self.charge_point.name)
+            return
+        self._unanswered = 0
+        if isinstance(frame, frames.CallError):
+            unsupported = frame.code in (frames.ErrorCode.NOT_IMPLEMENTED, frames.ErrorCode.NOT_SUPPORTED)
+            error = CommandError.not_supported if unsupported else CommandError.call_error
+            self._conclude(failed(error, text=f"{frame.code} {frame.description}".strip()), now)
+            return
+        try:
+            answer = schema.decode_answer(call.action, frame.payload)
+        except schema.PayloadError as error:
+            self._fault(QuirkBits.schema_violation, f"answer to {call.action}: {error.description}")
+            self._conclude(failed(CommandError.call_error, text=error.description), now)
+            return
+        self._conclude(self._report_of(call.command, answer), now)
+
+    def _report_of(self, command: Command, answer: Payload) -> Report:
+        if command.conclude is not None:
+            return command.conclude(answer)
+        return OPERATIONS[command.code].conclude(self.charge_point, command, answer)
+
+    # --- answers to the charge point ------------------------------------------------------------------------
+
+    def reply(self, call_id: str, payload: Payload, durable: int = 0, *, withheld: bool = False) -> None:
+        """Answer a Call of the charge point; nothing if the link is gone meanwhile."""
+        if self._open:
+            self._send(frames.call_result(call_id, schema.encode(payload)), durable, withheld=withheld)
+
+    def _send(self, text: str, durable: int = 0, *, withheld: bool = False) -> None:
+        self.words.append(Send(text, durable, withheld))
+        self.on_word()
+
+    # --- registration ---------------------------------------------------------------------------------------
+
+    def register(self, now: float) -> None:
+        """BootNotification was answered, or the charge point came back without one: Calls may go out."""
+        cp = self.charge_point
+        cp.registered, cp.link_state = True, LinkState.accepted
+        cp.touch()
+        for hook in cp.bank.site.on_registered:
+            hook(cp, now)
+
+    def _expect_no_boot(self, now: float) -> None:
+        """The first message was heard; if no BootNotification follows, the charge point came back without one."""
+        cp = self.charge_point
+
+        def came_back(then: float) -> None:
+            if not self._open or cp.registered:
+                return
+            cp.note_quirk(QuirkBits.no_boot_notification)
+            self.register(then)
+            if not cp.booted:
+                boot = Command(CommandCode.TriggerMessage, QUIET, p1=TriggerCode.BootNotification, slot="own/boot")
+                cp.booted = True  # asked once per charge point (quirk C9)
+                self.offer(boot, then)
+
+        if not cp.registered:
+            cp.bank.site.agenda.at(now + SILENT_BOOT_S, came_back)
+
+    # --- Calls to the charge point --------------------------------------------------------------------------
+
+    def offer(self, command: Command, now: float) -> None:
+        """Take a command; its request is judged at once, sent when no Call is open."""
+        try:
+            action, request = self._request_of(command)
+        except BadParameter as error:
+            command.report(failed(CommandError.bad_parameter, text=str(error)), now)
+            return
+        command.report(Report(CommandState.queued), now)
+        slot = command.slot or f"{id(command)}"
+        replaced = self.waiting.pop(slot, None)
+        if replaced is not None:
+            replaced[0].finished = True  # the newer value speaks for both
+        self.waiting[slot] = (command, request, action)
+        self._pump(now)
+
+    def _request_of(self, command: Command) -> tuple[str, Payload]:
+        if command.action and isinstance(command.payload, Payload):
+            return command.action, command.payload
+        operation = OPERATIONS.get(command.code)
+        if operation is None:
+            raise BadParameter("command")
+        return operation.action, operation.build(self.charge_point, command)
+
+    def _pump(self, now: float) -> None:
+        """Send the next command unless a Call is open."""
+        if self.open_call is not None or not self.waiting or not self._open:
+            return
+        command, request, action = self.waiting.pop(next(iter(self.waiting)))
+        self._numbers += 1
+        call_id = f"{self.id_prefix}{self._numbers}"
+        timeout = self.charge_point.bank.site.agenda.at(now + self.call_timeout_s, self._timed_out)
+        self.open_call = OpenCall(call_id, action, command, now, timeout)
+        self._send(frames.call(call_id, action, schema.encode(request)), command.durable)
+        command.report(Report(CommandState.sent), now)
+
+    def _conclude(self, report: Report, now: float) -> None:
+        call, self.open_call = self.open_call, None
+        if call is not None:
+            call.timeout.cancel()
+            call.command.report(report, now)
+        self._pump(now)
+
+    def _timed_out(self, now: float) -> None:
+        cp = self.charge_point
+        cp.call_timeouts += 1
+        self._unanswered += 1
+        cp.touch()
+        log.warning("%s: no answer to %s", cp.name, self.open_call.action if self.open_call else "a Call")
+        if self._unanswered >= UNANSWERED_MAX:
+            self.close(NO_ANSWER_CLOSE, "Calls go unanswered")
+        self._conclude(failed(CommandError.no_answer), now)
+
+    def close(self, code: int, reason: str) -> None:
+        """Have the edge close the WebSocket."""
+        self.words.append(Close(code, reason))
+        self.on_word()
+
+
+class _Quiet:
+    """The gateway's own Calls: nobody is told."""
+
+    def report(self, command: Command, report: Report, now: float) -> None:
+        pass
+
+
+QUIET = _Quiet()

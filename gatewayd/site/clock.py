@@ -1,0 +1,78 @@
+"""The gateway's clock: what time it is, who said so, and the BMS setting it (modbus.md, Time)."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass, field
+
+from gatewayd.site.codes import TimeResult, TimeSource
+
+COMMIT_WINDOW_S = 15.0
+"""From the first of the six registers to the commit; also when six without a commit set the clock (modbus.md, Time)."""
+
+EARLIEST_YEAR, LATEST_YEAR = 2020, 2105
+"""Before 2020 is what a dead clock says (ocpp.md, Values); after 2105 `utc_epoch` no longer fits 32 bits."""
+
+FIELDS = ("year", "month", "day", "hour", "minute", "second")
+
+
+@dataclass(slots=True)
+class Clock:
+    """Epoch time as an offset to the monotonic clock, so that setting it disturbs no deadline (promises, R23)."""
+
+    offset_s: float = 0.0
+    """Epoch seconds minus monotonic seconds."""
+    source: TimeSource = TimeSource.none
+    result: TimeResult = TimeResult.none
+    written: dict[str, int] = field(default_factory=dict)
+    """The UTC registers as they were last written; they read back what was written."""
+    fresh: set[str] = field(default_factory=set)
+    """Which of the six were written since the last setting."""
+    first_written: float | None = None
+    step_s: float = 0.0
+    """What the last setting by the BMS moved the clock by; the edge may hand it to the host's clock."""
+
+    def epoch(self, now: float) -> float:
+        """Seconds since 1970 at the monotonic time `now`."""
+        return now + self.offset_s
+
+    def write(self, name: str, value: int, now: float) -> None:
+        """One of the six UTC registers was written with any value; it is judged later."""
+        if self.first_written is None or now - self.first_written > COMMIT_WINDOW_S:
+            self.fresh.clear()
+            self.first_written = now
+        self.written[name] = value
+        self.fresh.add(name)
+
+    def deadline(self) -> float | None:
+        """When six written registers set the clock without a commit; None while there is nothing to do."""
+        if self.first_written is None or len(self.fresh) < len(FIELDS):
+            return None
+        return self.first_written + COMMIT_WINDOW_S
+
+    def commit(self, now: float) -> bool:
+        """Judge what was written and set the clock; True when it was set. Otherwise `result` says why not."""
+        late = self.first_written is None or now - self.first_written > COMMIT_WINDOW_S
+        if late or len(self.fresh) < len(FIELDS):
+            self.result = TimeResult.incomplete
+        else:
+            epoch = self._judged()
+            if epoch is None:
+                self.result = TimeResult.out_of_range
+            else:
+                self.step_s = epoch - self.epoch(now)
+                self.offset_s += self.step_s
+                self.source, self.result = TimeSource.bms, TimeResult.set
+        self.fresh.clear()
+        self.first_written = None
+        return self.result is TimeResult.set
+
+    def _judged(self) -> float | None:
+        year, month, day, hour, minute, second = (self.written[name] for name in FIELDS)
+        if not (EARLIEST_YEAR <= year <= LATEST_YEAR and 1 <= month <= 12):
+            return None
+        if not 1 <= day <= calendar.monthrange(year, month)[1]:
+            return None
+        if hour > 23 or minute > 59 or second > 59:
+            return None
+        return float(calendar.timegm((year, month, day, hour, minute, second)))

@@ -1,0 +1,121 @@
+"""What must survive a power cut, as words for the ledger to write down; no I/O here.
+
+Whoever changes something durable says so with one of these records. The ledger takes them in order, commits
+them together and tells how far it got; answers that promise durability wait for that (promises, R9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gatewayd.site.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTransaction:
+    """A transaction as it stands now; replaces what was saved under its id."""
+
+    charge_point: int
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SaveFact:
+    """One named number or text: an ack, a sequence, a setting, a counter."""
+
+    name: str
+    value: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTag:
+    """One entry of the gateway's own authorization list; `status` 0 forgets it."""
+
+    id_tag: str
+    status: int
+    expiry: int
+    parent_id_tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearTags:
+    """The whole authorization list is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveInformative:
+    """One informative request waits for the BMS; kept under its sequence of that charge point."""
+
+    charge_point: int
+    sequence: int
+    fields: Mapping[str, float | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class DropInformative:
+    """That informative request was confirmed, or fell out of the queue."""
+
+    charge_point: int
+    sequence: int
+
+
+Entry = SaveTransaction | SaveFact | SaveTag | ClearTags | SaveInformative | DropInformative
+
+
+SETTING_DELAY_S = 0.5
+"""A written setting is journalled this much later, so that a burst of writes is one; within the promised 1 s."""
+SETTING_INTERVAL_S = 10.0
+"""A setting that was journalled is not journalled again sooner, whatever a BMS writes: flash lasts (R4)."""
+
+
+@dataclass(slots=True)
+class Journal:
+    """Entries not yet handed to the ledger, and a number for each so that one can wait for it."""
+
+    waiting: list[Entry] = field(default_factory=list)
+    written: int = 0
+    """How many entries were ever written here; the number of the newest one."""
+    on_write: Callable[[], None] = field(default=lambda: None)
+    """Called when there is something to take, so that the ledger's task need not poll."""
+    _settings: dict[str, int | str] = field(default_factory=dict)
+    """Name → value as last kept."""
+    _due: dict[str, float] = field(default_factory=dict)
+    """Name → monotonic time at which it is to be journalled."""
+    _saved: dict[str, float] = field(default_factory=dict)
+
+    def write(self, entry: Entry) -> int:
+        """Note an entry; returns its number, to be compared with what the ledger has committed."""
+        self.waiting.append(entry)
+        self.written += 1
+        self.on_write()
+        return self.written
+
+    def take(self) -> list[Entry]:
+        """Hand over all that waits, oldest first."""
+        taken, self.waiting = self.waiting, []
+        return taken
+
+    def keep(self, name: str, value: int | str, now: float) -> None:
+        """A setting has this value; journalled soon if that is news (modbus.md: within 1 s, at most every 10 s)."""
+        value = value if isinstance(value, str) else int(value)
+        if self._settings.get(name) == value:
+            return
+        self._settings[name] = value
+        if name not in self._due:
+            saved = self._saved.get(name)
+            soon = now + SETTING_DELAY_S
+            self._due[name] = soon if saved is None else max(soon, saved + SETTING_INTERVAL_S)
+
+    def known(self, name: str, value: int | str) -> None:
+        """The ledger holds this already."""
+        self._settings[name] = value
+
+    def settle(self, now: float, *, all_of_them: bool = False) -> None:
+        """Journal the settings that are due; `all_of_them` before a clean stop."""
+        for name in [name for name, due in self._due.items() if due <= now or all_of_them]:
+            del self._due[name]
+            self._saved[name] = now
+            self.write(SaveFact(name, self._settings[name]))

@@ -1,0 +1,113 @@
+"""A charging transaction and the rules of its life (ocpp.md, Transactions; quirks T1–T9). No I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatewayd.site.codes import StopReason
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One transaction of a connector, open while `stop_epoch` is None. Energies in Wh, times as epoch seconds."""
+
+    id: int
+    connector: int
+    id_tag: str
+    start_epoch: float
+    meter_start_wh: int
+    last_wh: int
+    """The energy register when it was last heard of during this transaction."""
+    stop_epoch: float | None = None
+    meter_stop_wh: int | None = None
+    stop_reason: int = StopReason.none
+    start_stamp: str = ""
+    """The StartTransaction's timestamp as it came: with connector, tag and meter it tells a repetition."""
+    answer: str = "Accepted"
+    """The idTagInfo status that the StartTransaction was answered with."""
+    incomplete: bool = False
+    """Closed or begun by the gateway's guess; a late StopTransaction may still correct it."""
+
+    @property
+    def open(self) -> bool:
+        return self.stop_epoch is None
+
+    @property
+    def energy_wh(self) -> int:
+        """meter_stop − meter_start to the Wh once stopped; while open, what has been heard so far. Never negative."""
+        end = self.last_wh if self.meter_stop_wh is None else self.meter_stop_wh
+        return max(0, end - self.meter_start_wh)
+
+    def duration_s(self, epoch: float) -> int:
+        """Seconds from start to stop, or to `epoch` while open; never negative, whatever the clocks did (R23)."""
+        end = epoch if self.stop_epoch is None else self.stop_epoch
+        return max(0, int(end - self.start_epoch))
+
+    def is_start(self, connector: int, stamp: str, id_tag: str, meter_start_wh: int) -> bool:
+        """Whether a StartTransaction with these four is this one again (quirk T4)."""
+        return (
+            self.connector == connector
+            and self.start_stamp == stamp
+            and self.id_tag == id_tag
+            and self.meter_start_wh == meter_start_wh
+        )
+
+    def stop(self, epoch: float, meter_stop_wh: int, reason: int) -> None:
+        """The charge point's own word on the end."""
+        self.stop_epoch, self.meter_stop_wh, self.stop_reason = max(epoch, self.start_epoch), meter_stop_wh, reason
+        self.last_wh = max(self.last_wh, meter_stop_wh)
+        self.incomplete = False
+
+    def abandon(self, epoch: float) -> None:
+        """The gateway closes it, because the charge point evidently has: reason Other, incomplete."""
+        self.stop_epoch, self.meter_stop_wh = max(epoch, self.start_epoch), self.last_wh
+        self.stop_reason, self.incomplete = StopReason.Other, True
+
+
+KEPT_TRANSACTIONS = 64
+"""Closed transactions remembered per charge point to recognise repetitions: more than an offline queue replays."""
+
+
+class Transactions:
+    """The transactions of one charge point: the open ones, and enough closed ones to recognise what is repeated."""
+
+    __slots__ = ("_by_id",)
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Transaction] = {}
+
+    def add(self, transaction: Transaction) -> None:
+        self._by_id[transaction.id] = transaction
+        if len(self._by_id) > KEPT_TRANSACTIONS:
+            closed = next((t.id for t in self._by_id.values() if not t.open), None)
+            if closed is not None:
+                del self._by_id[closed]
+
+    def by_id(self, transaction_id: int) -> Transaction | None:
+        return self._by_id.get(transaction_id)
+
+    def known_start(self, connector: int, stamp: str, id_tag: str, meter_start_wh: int) -> Transaction | None:
+        """The transaction that this StartTransaction began already, if any."""
+        for transaction in self._by_id.values():
+            if transaction.is_start(connector, stamp, id_tag, meter_start_wh):
+                return transaction
+        return None
+
+    def open_on(self, connector: int) -> Transaction | None:
+        return next((t for t in self._by_id.values() if t.connector == connector and t.open), None)
+
+    def open(self) -> list[Transaction]:
+        return [t for t in self._by_id.values() if t.open]
+
+    def for_stop(self, transaction_id: int, epoch: float, meter_stop_wh: int) -> Transaction | None:
+        """Whom a StopTransaction means: its id, or, where the charge point never learned one (0, −1 …),
+        the only open transaction that the time and the meter fit (quirks T1, T2). A foreign positive id
+        never stops another's session."""
+        found = self._by_id.get(transaction_id)
+        if found is not None or transaction_id > 0:
+            return found
+        open_ones = self.open()
+        if len(open_ones) != 1:
+            return None
+        only = open_ones[0]
+        return only if epoch >= only.start_epoch and meter_stop_wh >= only.meter_start_wh else None
