@@ -1,0 +1,385 @@
+"""Modbus TCP on real sockets: six places, one task.
+
+What a Modbus server costs is not the register read (1 us) but being woken. So the clients' non-blocking sockets sit in
+one epoll, trio waits for that epoll's own descriptor, and each wake-up serves every client that is ready: one receive,
+the answers, one send. A client whose answers do not fit its socket is not read until they do, so what a client can
+make the gateway hold is bounded by what one receive can ask for.
+
+Whatever a peer does ends at its own connection. A bug in the server or a bank propagates out of `serve`.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import select
+import socket
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from struct import Struct
+from typing import NamedTuple
+
+import trio
+
+from gatewayd.config import ModbusTcp
+from gatewayd.modbus.places import Place, place_to_take
+from gatewayd.modbus.server import Server, TcpSession
+
+_log = logging.getLogger(__name__)
+
+# One receive: almost two of the longest frames, or 42 reads. So much is answered before the next client's turn, so that
+# one that pipelines without end delays the others by less than a millisecond.
+RECEIVE_BYTES = 512
+
+# What the kernel may keep of a client's answers, 250 of the longest (it doubles the figure). Left alone it would keep
+# 4 MB of every client that asks and does not read.
+SEND_BUFFER_BYTES = 0x8000
+
+# Events taken in one round; there are seldom more sockets. What is left over wakes again.
+MAX_EVENTS = 32
+
+# Rounds in one wake-up. While the others were served, the first has often asked again, and to look costs less than a
+# tenth of being woken; but the rest of the gateway wants its turn after a few ms, so there is an end to it.
+ROUNDS = 8
+
+# Newcomers looked at in one round, so that a flood of them cannot keep the clients waiting.
+MAX_ACCEPTS = 16
+
+# Completed handshakes the kernel may keep for us between two wake-ups.
+BACKLOG = 64
+
+# How often late frames, clients that do not read and muted listeners are looked after.
+SWEEP_S = 1.0
+
+# A client has so long to take an answer that does not fit its socket, before the next sweep closes it (promises R16).
+UNREAD_TIMEOUT_S = 9.0
+
+# Keep-alive finds a dead peer in less than a minute (modbus.md, Six TCP clients): after `keep_alive_s` of silence so
+# many probes, spread over what is left. Answers that are not acknowledged get a little less than the minute.
+DEAD_PEER_S = 60
+KEEP_ALIVE_PROBES = 3
+KEEP_ALIVE_MARGIN_S = 3
+USER_TIMEOUT_S = 55
+
+# Log lines about peers: so many at once, then one per so many seconds, so that a scanner cannot fill the disk.
+LOG_BURST = 20
+LOG_INTERVAL_S = 5.0
+
+# Errors of accept() that say that we, not the newcomer, lack something; accepting rests until the next sweep.
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+# struct tcp_info up to tcpi_last_ack_recv: state, 7 bytes, 4 words, unacked, 6 words, last_data_recv, last_ack_recv.
+_tcp_info = Struct("B7x16xI24xII")
+_TCP_ESTABLISHED = 1
+
+
+class Client(NamedTuple):
+    """Who a TCP client is, in mailboxes and in the log. The number tells connections of one address and port apart."""
+
+    address: str
+    port: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.address} port {self.port}"
+
+
+class _Connection:
+    """A client's socket, its session, and the answers its socket would not take yet."""
+
+    __slots__ = ("client", "session", "sock", "unread_since", "unsent")
+
+    def __init__(self, sock: socket.socket, client: Client, session: TcpSession) -> None:
+        self.sock = sock
+        self.client = client
+        self.session = session
+        self.unsent = b""
+        self.unread_since = 0.0
+
+
+def open_listener(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on every address of `host`, all on one port; port 0 takes a free one.
+
+    Raises OSError, with errno EADDRINUSE or EACCES where the port cannot be had.
+    """
+    listeners: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            listener = socket.socket(family, kind, protocol)
+            listeners.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6 and address[0] != "::":
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address[0], port, *address[2:]))
+            port = listener.getsockname()[1]
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+async def serve(
+    listeners: Sequence[socket.socket],
+    server: Server,
+    config: ModbusTcp,
+    *,
+    on_traffic: Callable[[], None],
+    on_clients: Callable[[int], None],
+    on_refused: Callable[[str, str], None],
+    clock: Callable[[], float] = trio.current_time,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled; then every socket is closed, the listeners too.
+
+    `on_traffic()` after each wake-up that brought requests, `on_clients(count)` when it changes, `on_refused(address,
+    why)` for each client turned away.
+    """
+    pump = _Pump(listeners, server, config, on_traffic, on_clients, on_refused, clock)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pump.sweep)
+            task_status.started()
+            await pump.run()
+    finally:
+        pump.close()
+
+
+class _Pump:
+    """All clients of one server. Only `run` and `sweep` wait; everything else happens between two waits."""
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        server: Server,
+        config: ModbusTcp,
+        on_traffic: Callable[[], None],
+        on_clients: Callable[[int], None],
+        on_refused: Callable[[str, str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._server = server
+        self._max_clients = config.max_clients
+        self._keep_alive_s = config.keep_alive_s
+        self._allow = tuple(ip_network(entry, strict=False) for entry in config.allow)
+        self._on_traffic = on_traffic
+        self._on_clients = on_clients
+        self._on_refused = on_refused
+        self._clock = clock
+        self._log = _PeerLog()
+        self._accepted = 0
+        self._connections: dict[int, _Connection] = {}
+        self._listeners = {listener.fileno(): listener for listener in listeners}
+        self._muted: list[int] = []
+        self._epoll = select.epoll()
+        for descriptor in self._listeners:
+            self._epoll.register(descriptor, select.EPOLLIN)
+
+    def close(self) -> None:
+        for connection in tuple(self._connections.values()):
+            self._drop(connection)
+        for listener in self._listeners.values():
+            listener.close()
+        self._epoll.close()
+
+    async def run(self) -> None:
+        wait, descriptor, poll = trio.lowlevel.wait_readable, self._epoll.fileno(), self._epoll.poll
+        connections, clock, on_traffic = self._connections, self._clock, self._on_traffic
+        while True:
+            await wait(descriptor)
+            traffic = False
+            for _ in range(ROUNDS):
+                events = poll(0, MAX_EVENTS)
+                if not events:
+                    break
+                now = clock()
+                for ready, _ in events:
+                    # A descriptor can be closed and given away again within a round, so no event flag is believed:
+                    # every socket says for itself what is the matter, and one that has nothing to say costs a call.
+                    connection = connections.get(ready)
+                    if connection is None:
+                        self._accept(ready, now)
+                    elif connection.unsent:
+                        self._send(connection, connection.unsent, now)
+                    else:
+                        self._receive(connection, now)
+                        traffic = True
+            if traffic:
+                on_traffic()
+
+    async def sweep(self) -> None:
+        """Once a second: close what is overdue, listen again where accepting had to rest."""
+        while True:
+            await trio.sleep(SWEEP_S)
+            now = self._clock()
+            for connection in tuple(self._connections.values()):
+                if connection.unsent:
+                    if now - connection.unread_since >= UNREAD_TIMEOUT_S:
+                        self._end(connection, now, "answers are not read")
+                elif now >= connection.session.deadline:
+                    self._receive(connection, now)  # the rest may be there since we did not read it
+                    if now >= connection.session.deadline:
+                        self._end(connection, now, "a request was begun and not finished")
+            for descriptor in self._muted:
+                self._epoll.register(descriptor, select.EPOLLIN)
+            self._muted.clear()
+
+    def _receive(self, connection: _Connection, now: float) -> None:
+        try:
+            data = connection.sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(connection, now, str(error))
+            return
+        if not data:
+            self._end(connection, now, "the client closed it")
+            return
+        session = connection.session
+        answers = session.receive(data, now)
+        if answers:
+            self._send(connection, answers, now)
+        if session.fault is not None:
+            self._end(connection, now, f"not Modbus TCP: {session.fault}")
+
+    def _send(self, connection: _Connection, answers: bytes, now: float) -> None:
+        try:
+            sent = connection.sock.send(answers)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._end(connection, now, str(error))
+            return
+        if sent == len(answers):
+            if connection.unsent:
+                connection.unsent = b""
+                self._epoll.modify(connection.sock, select.EPOLLIN)
+            return
+        if not connection.unsent:
+            self._epoll.modify(connection.sock, select.EPOLLOUT)
+        if sent or not connection.unsent:
+            connection.unread_since = now
+        connection.unsent = answers[sent:]
+
+    def _accept(self, descriptor: int, now: float) -> None:
+        listener = self._listeners.get(descriptor)
+        if listener is None:  # an event of a connection that ended earlier in this wake-up
+            return
+        for _ in range(MAX_ACCEPTS):
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._log(logging.WARNING, now, "Modbus TCP cannot accept clients: %s", error)
+                    self._epoll.unregister(descriptor)
+                    self._muted.append(descriptor)
+                    return
+                continue  # the newcomer gave up; accept(2) reports that here
+            self._accepted += 1
+            self._admit(sock, Client(_plain(peer[0]), peer[1], self._accepted), now)
+
+    def _admit(self, sock: socket.socket, client: Client, now: float) -> None:
+        if self._allow and not _allowed(client.address, self._allow):
+            self._refuse(sock, client, now, "not in modbus.tcp.allow")
+            return
+        if len(self._connections) >= self._max_clients:
+            connections = tuple(self._connections.values())
+            index = place_to_take(client.address, [_place(connection) for connection in connections], now)
+            if index is None:
+                self._refuse(sock, client, now, f"all {self._max_clients} places are taken")
+                return
+            self._end(connections[index], now, f"its place was given to {client}")
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            _keep_alive(sock, self._keep_alive_s)
+            self._epoll.register(sock, select.EPOLLIN)
+        except OSError as error:
+            sock.close()
+            self._log(logging.INFO, now, "Modbus TCP client %s was gone at once: %s", client, error)
+            return
+        self._connections[sock.fileno()] = _Connection(sock, client, TcpSession(self._server, client, now))
+        self._on_clients(len(self._connections))
+        self._log(logging.INFO, now, "Modbus TCP client %s connected", client)
+
+    def _refuse(self, sock: socket.socket, client: Client, now: float, why: str) -> None:
+        sock.close()
+        self._on_refused(client.address, why)
+        self._log(logging.WARNING, now, "Modbus TCP client %s refused: %s", client, why)
+
+    def _end(self, connection: _Connection, now: float, why: str) -> None:
+        if connection.sock.fileno() in self._connections:
+            self._drop(connection)
+            self._log(logging.INFO, now, "Modbus TCP client %s disconnected: %s", connection.client, why)
+
+    def _drop(self, connection: _Connection) -> None:
+        del self._connections[connection.sock.fileno()]
+        connection.sock.close()  # leaves the epoll by itself
+        connection.session.closed()
+        self._on_clients(len(self._connections))
+
+
+def _keep_alive(sock: socket.socket, idle_s: int) -> None:
+    interval_s = max(1, (DEAD_PEER_S - KEEP_ALIVE_MARGIN_S - idle_s) // KEEP_ALIVE_PROBES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval_s)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEP_ALIVE_PROBES)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_S * 1000)
+
+
+def _place(connection: _Connection) -> Place:
+    """What the kernel knows of a connection's peer.
+
+    While an answer is unacknowledged, the peer has been silent since its last acknowledgement or its last data,
+    whichever is later: a client that asks once a minute acknowledges nothing between two requests and is still alive.
+    """
+    info = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _tcp_info.size)
+    state, unacked, since_data_ms, since_ack_ms = _tcp_info.unpack(info)
+    return Place(
+        address=connection.client.address,
+        last_request_s=connection.session.last_request_s,
+        half_closed=state != _TCP_ESTABLISHED,
+        unacknowledged_s=min(since_data_ms, since_ack_ms) / 1000 if unacked else 0.0,
+    )
+
+
+def _plain(address: str) -> str:
+    """An IPv4 client of a dual-stack listener by its IPv4 address, as in the configuration."""
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return address
+
+
+def _allowed(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    parsed = ip_address(address)
+    return any(parsed in network for network in networks)
+
+
+class _PeerLog:
+    """Log lines that peers can cause, in a bounded number; says how many were left out."""
+
+    def __init__(self) -> None:
+        self._tokens = float(LOG_BURST)
+        self._filled = 0.0
+        self._left_out = 0
+
+    def __call__(self, level: int, now: float, message: str, *arguments: object) -> None:
+        self._tokens = min(LOG_BURST, self._tokens + (now - self._filled) / LOG_INTERVAL_S)
+        self._filled = now
+        if self._tokens < 1:
+            self._left_out += 1
+            return
+        self._tokens -= 1
+        if self._left_out:
+            _log.log(level, "Modbus TCP: %d log lines left out", self._left_out)
+            self._left_out = 0
+        _log.log(level, message, *arguments)
