@@ -20,7 +20,10 @@ GATEWAY = (
 )
 BOARD = (
     ("hal.contract",),
-    ("hal.board", "hal.panel", "hal.reset_sequence", "hal.fallback"),
+    (
+        *("hal.board", "hal.panel", "hal.reset_sequence"),
+        *("hal.fallback", "hal.network_settings", "hal.lease", "hal.arp", "hal.addressing"),
+    ),
     ("hal.lines", "hal.facts_file", "hal.systemd", "hal.data_partition"),
     ("hal.lines_gpiod",),
     ("hal.board_spec",),
