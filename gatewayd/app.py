@@ -25,7 +25,7 @@ from gatewayd.services import modbus_tcp
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
 from gatewayd.services.ledger import Ledger, Restored
 from gatewayd.services.ocpp_listener import Listener, Rules
-from gatewayd.site.codes import DiskState, GatewayState, Role, TimeSource, WordOrder
+from gatewayd.site.codes import DiskState, Role, TimeSource, WordOrder
 from gatewayd.site.decision import Request
 from gatewayd.site.kept import restore
 from gatewayd.site.model import Site
@@ -175,7 +175,7 @@ class Gateway:
     def _disk_state(self, state: DiskState) -> None:
         if self.site.disk_state != state:
             self.site.disk_state = state
-            self.site.state = GatewayState.degraded if state is DiskState.failing else GatewayState.running
+            self.site.trouble("disk", there=state is DiskState.failing)
             self.site.touch()
 
     def _modbus_clients(self, count: int) -> None:
@@ -210,7 +210,7 @@ class Gateway:
             listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
             await nursery.start(self._listener().serve, listeners)
         self._announce(ports)
-        site.state = GatewayState.running
+        site.ready = True
         site.touch()
         say("ready")
 

@@ -82,7 +82,10 @@ class Request:
         return self.reply is None
 
 
-NOTHING_ASKED = Request(RequestType.none)
+NOTHING_ASKED = Request(
+    RequestType.none, timestamp=0, meter_wh=0, transaction_id=0, reservation_id=0, session_energy_wh=0,
+    transaction_start=0,
+)  # fmt: skip
 """What `request_*` shows while nobody asks."""
 
 INFORMATIVE_FIELDS = (

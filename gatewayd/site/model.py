@@ -46,6 +46,9 @@ RESPONSE_TEXT_REGISTERS = 50
 PROFILE_REGISTERS = 121
 """`profile_charge_point` .. `profile_commit` of the gateway block."""
 
+CONFIGURATION = "configuration"
+"""The trouble of a configuration that was refused while running."""
+
 PLUGGED = frozenset(
     {Status.Preparing, Status.Charging, Status.SuspendedEV, Status.SuspendedEVSE, Status.Finishing},
 )
@@ -313,7 +316,10 @@ class Site:
     serial: str = ""
     firmware: str = ""
     config_checksum: int = 0
-    state: GatewayState = GatewayState.booting
+    ready: bool = False
+    """Every listener is bound."""
+    troubles: set[str] = field(default_factory=set)
+    """What is wrong with the gateway itself: CONFIGURATION, or the name of what is missing (a port, the disk)."""
     disk_state: DiskState = DiskState.unknown
     word_order: WordOrder = WordOrder.big
     notify_always: bool = False
@@ -350,6 +356,21 @@ class Site:
     def advance(self, now: float) -> None:
         """Something happens at `now`."""
         self.now = now
+
+    @property
+    def state(self) -> GatewayState:
+        """The register `state`: a refused configuration shows before anything that merely degrades."""
+        if not self.ready:
+            return GatewayState.booting
+        if CONFIGURATION in self.troubles:
+            return GatewayState.configuration_error
+        return GatewayState.degraded if self.troubles else GatewayState.running
+
+    def trouble(self, name: str, *, there: bool) -> None:
+        """Something is missing, or is back."""
+        if there != (name in self.troubles):
+            (self.troubles.add if there else self.troubles.discard)(name)
+            self.touch()
 
     @property
     def epoch(self) -> float:
