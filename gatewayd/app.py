@@ -11,25 +11,18 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import trio
 
-from gatewayd import config as configuration
+from gatewayd.assembly import build_site, build_units, restore_site
 from gatewayd.config_tables import Config
 from gatewayd.modbus.server import Server
-from gatewayd.points.bank import Bank, Units
-from gatewayd.points.block import Format
 from gatewayd.services import modbus_tcp
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
-from gatewayd.services.ledger import Ledger, Restored
+from gatewayd.services.ledger import Ledger
 from gatewayd.services.ocpp_listener import Listener, Rules
-from gatewayd.site.codes import DiskState, Role, TimeSource, WordOrder
-from gatewayd.site.decision import Request
-from gatewayd.site.kept import restore
-from gatewayd.site.model import Site
-from gatewayd.site.slot import Slot
+from gatewayd.site.codes import DiskState
 
 log = logging.getLogger(__name__)
 
@@ -55,81 +48,6 @@ class Paths:
     @property
     def ports(self) -> Path:
         return self.state / "ports.json"
-
-
-def product_version() -> str:
-    try:
-        return version("ocpp-modbus-gateway")
-    except PackageNotFoundError:
-        return "development"
-
-
-def build_site(config: Config, started: float, epoch: float, serial: str) -> Site:
-    """The site as configured, before anything was restored. `started` monotonic, `epoch` seconds since 1970."""
-    site = Site(
-        role=Role[config.gateway.role],
-        name=config.gateway.name,
-        serial=serial,
-        firmware=product_version(),
-        config_checksum=configuration.checksum(config),
-        word_order=WordOrder[config.modbus.word_order],
-        notify_always=config.modbus.notify == "always",
-        started=started,
-        now=started,
-    )
-    site.clock.offset_s = epoch - started
-    site.clock.source = TimeSource.host
-    site.ensure_banks(1)
-    for entry in config.charge_points:
-        charge_point = site.add_charge_point(entry.number, entry.identity, entry.connectors)
-        charge_point.default_id_tag = entry.default_id_tag
-        charge_point.max_current_a = entry.max_current_a
-    for slot in config.slots:
-        site.slots[slot.number] = Slot(slot.number, slot.url, slot.certificate, slot.certificate_type, slot.signature)
-    return site
-
-
-def restore_site(site: Site, restored: Restored) -> None:
-    """Put back what the ledger held, before anything can read the registers."""
-    facts = restored.facts
-    restore(site, facts)
-    site.next_transaction_id = int(facts.get("next_transaction_id", 1))
-    by_number = {charge_point.number: charge_point for charge_point in site.charge_points.values()}
-    for number, charge_point in by_number.items():
-        charge_point.mailbox.ack = int(facts.get(f"command_ack/{number}", 0))
-        charge_point.decisions.sequence = int(facts.get(f"request_sequence/{number}", 0))
-    for bank in site.banks:
-        bank.profile.ack = int(facts.get(f"profile_ack/{bank.number}", 0))
-    site.list_mailbox.ack = int(facts.get("list_ack", 0))
-    site.tags.version = int(facts.get("list_version", 0))
-    site.tags.entries = {tag.id_tag.casefold(): tag for tag in restored.tags}
-    for number, transaction in restored.transactions:
-        site.next_transaction_id = max(site.next_transaction_id, transaction.id + 1)
-        known = by_number.get(number)
-        if known is None:
-            continue
-        known.transactions.add(transaction)
-        connector = known.connector(transaction.connector)
-        if connector is not None and (connector.open_transaction is None or transaction.open):
-            connector.transaction = transaction
-    for number, sequence, fields in restored.informative:
-        if number in by_number:
-            request = Request(**fields)
-            request.sequence = sequence
-            by_number[number].decisions.informative.append(request)
-
-
-def build_units(site: Site, config: Config) -> Units:
-    """The banks in the configured format."""
-    modbus = config.modbus
-    fmt = Format(
-        WordOrder[modbus.word_order],
-        modbus.string_order == "little",
-        modbus.signed == "ones_complement",
-        modbus.on_comm_error,
-        modbus.hide_id_tags,
-    )
-    return Units([Bank(records, fmt) for records in site.banks], modbus.unit_id, modbus.charge_point_units)
 
 
 def bind(what: str, host: str, port: int) -> list[socket.socket]:

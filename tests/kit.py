@@ -15,7 +15,7 @@ import json
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-from gatewayd import app, config
+from gatewayd import assembly, config
 from gatewayd.ocpp.session import Close, Send, Session
 from gatewayd.points.bank import Bank
 from gatewayd.site.timestamp import format_utc
@@ -116,8 +116,8 @@ class Kit:
             toml += '\n[[charge_point]]\nnumber = 1\nidentity = "CP001"\n'
         self.config = config.parse(toml, "kit.toml")
         self.now = START
-        self.site = app.build_site(self.config, START, EPOCH, "KIT")
-        self.units = app.build_units(self.site, self.config)
+        self.site = assembly.build_site(self.config, START, EPOCH, "KIT")
+        self.units = assembly.build_units(self.site, self.config)
         self.ends: list[WireEnd] = []
 
     @property

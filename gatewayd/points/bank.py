@@ -170,7 +170,8 @@ class Bank:
         """Take note of what changed since the last read: its blocks are stale, and the gateway's with them."""
         changed = self.records.changed
         for place, block in changed | {(place, 0) for place, _ in changed}:
-            if place:
+            # A charge point that is no longer configured may still say that its link is gone.
+            if place and self._state[place * BLOCKS + block] != NOT_SERVED:
                 self._state[place * BLOCKS + block] = STALE
                 if block < COMMAND_BLOCK:
                     self._refresh_matrix(place, block)
@@ -316,6 +317,10 @@ class Units:
     """Who answers at which Modbus unit id: banks, and windows where they are configured."""
 
     def __init__(self, banks: Sequence[Bank], first_unit: int, charge_point_units: int = 0) -> None:
+        self.arrange(banks, first_unit, charge_point_units)
+
+    def arrange(self, banks: Sequence[Bank], first_unit: int, charge_point_units: int = 0) -> None:
+        """From now on these banks answer; whoever holds this object need not be told."""
         self._banks = list(banks)
         self._by_unit: dict[int, Bank | Window] = {first_unit + i: bank for i, bank in enumerate(banks)}
         if charge_point_units:

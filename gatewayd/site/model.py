@@ -378,17 +378,22 @@ class Site:
         return self.clock.epoch(self.now)
 
     def add_charge_point(self, number: int, name: str, connectors: int) -> ChargePoint:
-        """Configure one charge point; makes its bank, and the banks before it, if they are new."""
-        bank_number = (number - 1) // CHARGE_POINTS_PER_BANK + 1
-        self.ensure_banks(bank_number)
-        bank = self.banks[bank_number - 1]
+        """Configure one charge point. Its bank must be there (`set_bank_count`)."""
+        bank = self.banks[(number - 1) // CHARGE_POINTS_PER_BANK]
         charge_point = ChargePoint(number, name, connectors, bank)
         bank.charge_points[charge_point.place] = charge_point
         self.charge_points[name] = charge_point
         charge_point.touch_all()
         return charge_point
 
-    def ensure_banks(self, count: int) -> None:
+    def remove_charge_point(self, charge_point: ChargePoint) -> None:
+        """It is no longer configured; its open connection is the caller's to close."""
+        del self.charge_points[charge_point.name]
+        del charge_point.bank.charge_points[charge_point.place]
+
+    def set_bank_count(self, count: int) -> None:
+        """Banks 1..count, those there already kept."""
+        del self.banks[count:]
         while len(self.banks) < count:
             self.banks.append(BankRecords(len(self.banks) + 1, self))
 

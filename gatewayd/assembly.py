@@ -1,0 +1,119 @@
+"""From a configuration to a site and its banks, at the start and again at SIGHUP; no sockets, no clock."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from gatewayd import config as configuration
+from gatewayd.config_tables import ChargePoint as ChargePointEntry
+from gatewayd.config_tables import Config
+from gatewayd.points.bank import Bank, Units
+from gatewayd.points.block import Format
+from gatewayd.services.ledger import Restored
+from gatewayd.site import kept
+from gatewayd.site.codes import Role, TimeSource, WordOrder
+from gatewayd.site.decision import Request
+from gatewayd.site.model import CHARGE_POINTS_PER_BANK, ChargePoint, Site
+from gatewayd.site.slot import Slot
+
+RESTARTING = 1012
+"""WebSocket close code for a charge point whose entry changed: it dials again."""
+
+
+def product_version() -> str:
+    try:
+        return version("ocpp-modbus-gateway")
+    except PackageNotFoundError:
+        return "development"
+
+
+def build_site(config: Config, started: float, epoch: float, serial: str) -> Site:
+    """The site as configured, before anything was restored. `started` monotonic, `epoch` seconds since 1970."""
+    site = Site(serial=serial, firmware=product_version(), started=started, now=started)
+    site.clock.offset_s = epoch - started
+    site.clock.source = TimeSource.host
+    reconfigure(site, config, frozenset(entry.number for entry in config.charge_points))
+    return site
+
+
+def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
+    """Make the site what the configuration says. Charge points whose number is in `changed` are made anew, with
+    their kept settings, and lose their link; all others keep everything."""
+    site.role, site.name = Role[config.gateway.role], config.gateway.name
+    site.config_checksum = configuration.checksum(config)
+    site.word_order = WordOrder[config.modbus.word_order]
+    site.notify_always = config.modbus.notify == "always"
+    site.slots = {
+        slot.number: Slot(slot.number, slot.url, slot.certificate, slot.certificate_type, slot.signature)
+        for slot in config.slots
+    }
+    for charge_point in list(site.charge_points.values()):
+        if charge_point.number in changed:
+            site.remove_charge_point(charge_point)
+            if charge_point.link is not None:
+                charge_point.link.close(RESTARTING, "configuration changed")
+    banks = max((entry.number for entry in config.charge_points), default=1)
+    site.set_bank_count((banks - 1) // CHARGE_POINTS_PER_BANK + 1)
+    for entry in config.charge_points:
+        if entry.number in changed:
+            _add(site, entry)
+    site.touch()
+
+
+def _add(site: Site, entry: ChargePointEntry) -> ChargePoint:
+    charge_point = site.add_charge_point(entry.number, entry.identity, entry.connectors)
+    charge_point.default_id_tag = entry.default_id_tag
+    charge_point.max_current_a = entry.max_current_a
+    return charge_point
+
+
+def restore_site(site: Site, restored: Restored) -> None:
+    """Put back what the ledger held, before anything can read the registers."""
+    facts = restored.facts
+    kept.restore(site, facts)
+    site.next_transaction_id = int(facts.get("next_transaction_id", 1))
+    by_number = {charge_point.number: charge_point for charge_point in site.charge_points.values()}
+    for number, charge_point in by_number.items():
+        charge_point.mailbox.ack = int(facts.get(f"command_ack/{number}", 0))
+        charge_point.decisions.sequence = int(facts.get(f"request_sequence/{number}", 0))
+    for bank in site.banks:
+        bank.profile.ack = int(facts.get(f"profile_ack/{bank.number}", 0))
+    site.list_mailbox.ack = int(facts.get("list_ack", 0))
+    site.tags.version = int(facts.get("list_version", 0))
+    site.tags.entries = {tag.id_tag.casefold(): tag for tag in restored.tags}
+    for number, transaction in restored.transactions:
+        site.next_transaction_id = max(site.next_transaction_id, transaction.id + 1)
+        known = by_number.get(number)
+        if known is None:
+            continue
+        known.transactions.add(transaction)
+        connector = known.connector(transaction.connector)
+        if connector is not None and (connector.open_transaction is None or transaction.open):
+            connector.transaction = transaction
+    for number, sequence, fields in restored.informative:
+        if number in by_number:
+            request = Request(**fields)
+            request.sequence = sequence
+            by_number[number].decisions.informative.append(request)
+
+
+def build_units(site: Site, config: Config) -> Units:
+    """The banks of the site in the configured format, by unit id."""
+    return Units(*_arrangement(site, config))
+
+
+def rearrange(units: Units, site: Site, config: Config) -> None:
+    """The same after a change of the configuration, for whoever holds `units` already."""
+    units.arrange(*_arrangement(site, config))
+
+
+def _arrangement(site: Site, config: Config) -> tuple[list[Bank], int, int]:
+    modbus = config.modbus
+    fmt = Format(
+        WordOrder[modbus.word_order],
+        modbus.string_order == "little",
+        modbus.signed == "ones_complement",
+        modbus.on_comm_error,
+        modbus.hide_id_tags,
+    )
+    return [Bank(records, fmt) for records in site.banks], modbus.unit_id, modbus.charge_point_units
