@@ -6,7 +6,8 @@ standard's JSON schemas, each on purpose:
 - fields that nobody knows (M5);
 - an optional field that is null, "" or "null", a vendorErrorCode "0x0000": absent (M6);
 - any text in the enumerations of StatusNotification, MeterValues, StopTransaction.reason, of firmware, log and
-  diagnostics statuses, and in every status of an answer (M4);
+  diagnostics statuses, in every status of an answer (M4), and in IdTagInfo and CertificateHashData, which requests
+  share with answers;
 - any text as a time: `site.timestamp` judges it; any text as a URL;
 - 5.0 where an integer belongs: JSON knows no difference; limits with more than one decimal are rounded (S5);
 - in answers also: texts up to 4 KiB (M3), numbers and booleans as texts (M2) and the other way round, a charge point's
