@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import trio
 
-from gatewayd.assembly import build_site, build_units, restore_site
+from gatewayd import config as configuration
+from gatewayd.assembly import build_site, build_units, rearrange, reconfigure, restore_site
 from gatewayd.config_tables import Config
 from gatewayd.modbus.server import Server
 from gatewayd.services import modbus_tcp
@@ -23,6 +25,8 @@ from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, op
 from gatewayd.services.ledger import Ledger
 from gatewayd.services.ocpp_listener import Listener, Rules
 from gatewayd.site.codes import DiskState
+from gatewayd.site.journal import SaveFact
+from gatewayd.site.model import CONFIGURATION
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +75,22 @@ async def run(config: Config, paths: Paths, board: str | None, say: Callable[[st
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         lines = open_board(board)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signal, signals, nursery.cancel_scope)
+            gateway: list[Gateway] = []
+
+            async def obey() -> None:
+                async for number in signals:
+                    if number != signal.SIGHUP:
+                        log.info("stopping")
+                        nursery.cancel_scope.cancel()
+                    elif gateway:
+                        await gateway[0].reload()
+
+            nursery.start_soon(obey)
             await factory_reset_at_start(lines, partial(wipe, paths), held_before_s=process_age_s())
             panel = FrontPanel(lines)
             await nursery.start(panel.run)
-            await Gateway(config, paths, panel).run(nursery, say)
+            gateway.append(Gateway(config, paths, panel))
+            await gateway[0].run(say)
 
 
 class Gateway:
@@ -84,11 +99,126 @@ class Gateway:
     def __init__(self, config: Config, paths: Paths, panel: FrontPanel) -> None:
         self._config, self._paths, self._panel = config, paths, panel
         now = trio.current_time()
-        self.site = build_site(config, now, time.time(), "")
         self._ledger = Ledger(paths.ledger, self._disk_state)
-        restore_site(self.site, self._ledger.load())
+        restored = self._ledger.load()
+        serial = str(restored.facts.get("gateway_serial") or secrets.token_hex(8).upper())
+        self.site = build_site(config, now, time.time(), serial)
+        restore_site(self.site, restored)
+        self.site.journal.write(SaveFact("gateway_serial", serial))
         self.units = build_units(self.site, config)
+        self._listener = Listener(
+            self.site,
+            listener_rules(config),
+            durable=self._ledger.durable,
+            on_traffic=panel.ocpp_traffic,
+            on_links=lambda count: panel.ocpp_link(count > 0),
+        )
+        self._ports: dict[str, int | None] = dict.fromkeys(("modbus_tcp", "ocpp", "ocpp_tls", "web", "metrics"))
+        self._running: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
+        """The services that can be started anew, by their name in `ports.json`: what ends them, and that they ended."""
         self._earlier = trio.Event()
+
+    async def run(self, say: Callable[[str], None]) -> None:
+        """Bind everything, say where, say ready; then run until cancelled. The ledger goes last: what the
+        services say while they stop is still written."""
+        async with trio.open_nursery() as keeping:
+            await keeping.start(self._ledger.run, self.site.journal)
+            async with trio.open_nursery() as self._links, trio.open_nursery() as self._services:
+                await self._services.start(self._keep_time)
+                for name in SERVED:
+                    await self._serve(name)
+                self._announce()
+                self.site.ready = True
+                self.site.touch()
+                say("ready")
+                await trio.sleep_forever()
+
+    # --- services -------------------------------------------------------------------------------------------
+
+    async def _serve(self, name: str) -> None:
+        """Start one of the services as configured, in place of the one that runs; raises PortTaken."""
+        wanted = SERVED[name](self._config)
+        running = self._running.get(name)
+        if running is not None and wanted is not None and wanted[1] not in (0, self._ports[name]):
+            sockets = bind(name, *wanted)  # before the old one goes: it stays if this fails
+        else:
+            sockets = []
+        if running is not None:
+            scope, gone = running
+            scope.cancel()
+            await gone.wait()
+            del self._running[name]
+        self._ports[name] = None
+        if wanted is None:
+            return
+        sockets = sockets or bind(name, *wanted)
+        self._ports[name] = sockets[0].getsockname()[1]
+        await self._services.start(self._scoped, name, self._service(name, sockets))
+
+    async def _scoped(
+        self, name: str, service: Callable[..., Awaitable[None]], task_status: trio.TaskStatus[None]
+    ) -> None:
+        scope, gone = self._running[name] = trio.CancelScope(), trio.Event()
+        try:
+            with scope:
+                await service(task_status=task_status)
+        finally:
+            gone.set()
+
+    def _service(self, name: str, sockets: list[socket.socket]) -> Callable[..., Awaitable[None]]:
+        site, config = self.site, self._config
+        if name == "modbus_tcp":
+            server = Server(
+                self.units, writes=config.modbus.writes, on_exception=lambda _code: site.count("modbus_exceptions")
+            )
+            return partial(
+                modbus_tcp.serve,
+                sockets,
+                server,
+                config.modbus.tcp,
+                on_traffic=self._panel.modbus_traffic,
+                on_clients=self._modbus_clients,
+                on_refused=lambda _address, _why: site.count("modbus_refused"),
+            )
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
+        return partial(self._listener.serve, listeners, self._links)
+
+    def _announce(self) -> None:
+        """`ports.json`, whole or not at all."""
+        partial_file = self._paths.ports.with_suffix(".new")
+        partial_file.write_text(json.dumps(self._ports) + "\n", encoding="utf-8")
+        os.replace(partial_file, self._paths.ports)
+
+    # --- SIGHUP ---------------------------------------------------------------------------------------------
+
+    async def reload(self) -> None:
+        """Read the configuration again. A bad one changes nothing but `state`; links that did not change stay."""
+        try:
+            config = configuration.parse(self._paths.config.read_bytes(), str(self._paths.config))
+        except (configuration.ConfigError, OSError) as error:
+            for line in str(error).splitlines():
+                log.error("%s", line)
+            self.site.trouble(CONFIGURATION, there=True)
+            return
+        for warning in configuration.warnings(config, str(self._paths.config)):
+            log.warning("%s", warning)
+        changes = configuration.changed(self._config, config)
+        self._config = config
+        reconfigure(self.site, config, changes.charge_points)
+        rearrange(self.units, self.site, config)
+        self._listener.rules = listener_rules(config)
+        for name, tables in RESTARTED_BY.items():
+            if tables & changes.tables:
+                try:
+                    await self._serve(name)
+                except PortTaken as error:
+                    log.error("%s", error)
+                self.site.trouble(name, there=self._ports[name] is None and SERVED[name](config) is not None)
+        self._announce()
+        self.site.trouble(CONFIGURATION, there=False)
+        log.info("configuration read again: %s", ", ".join(sorted(changes.tables)) or "charge points only")
+
+    # --- what the parts tell --------------------------------------------------------------------------------
 
     def _disk_state(self, state: DiskState) -> None:
         if self.site.disk_state != state:
@@ -99,62 +229,6 @@ class Gateway:
     def _modbus_clients(self, count: int) -> None:
         self.site.counters.modbus_tcp_clients = count
         self.site.touch()
-
-    async def run(self, nursery: trio.Nursery, say: Callable[[str], None]) -> None:
-        """Bind everything, say where, say ready; the tasks go on in the nursery."""
-        config, site = self._config, self.site
-        ports: dict[str, int | None] = dict.fromkeys(("modbus_tcp", "ocpp", "ocpp_tls", "web", "metrics"))
-        await nursery.start(self._ledger.run, site.journal)
-        await nursery.start(self._keep_time)
-        if config.modbus.tcp.enabled:
-            sockets = bind("modbus.tcp.port", config.modbus.tcp.host, config.modbus.tcp.port)
-            ports["modbus_tcp"] = sockets[0].getsockname()[1]
-            server = Server(
-                self.units, writes=config.modbus.writes, on_exception=lambda _code: site.count("modbus_exceptions")
-            )
-            serve = partial(
-                modbus_tcp.serve,
-                sockets,
-                server,
-                config.modbus.tcp,
-                on_traffic=self._panel.modbus_traffic,
-                on_clients=self._modbus_clients,
-                on_refused=lambda _address, _why: site.count("modbus_refused"),
-            )
-            await nursery.start(serve)
-        if config.ocpp.port >= 0:
-            sockets = bind("ocpp.port", config.ocpp.host, config.ocpp.port)
-            ports["ocpp"] = sockets[0].getsockname()[1]
-            listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
-            await nursery.start(self._listener().serve, listeners)
-        self._announce(ports)
-        site.ready = True
-        site.touch()
-        say("ready")
-
-    def _listener(self) -> Listener:
-        ocpp = self._config.ocpp
-        rules = Rules(
-            ocpp.call_timeout_s,
-            ocpp.heartbeat_interval_s,
-            ocpp.ping_interval_s,
-            ocpp.max_message_bytes,
-            frozenset(ocpp.ask_bms),
-            {entry.identity: entry.password for entry in self._config.charge_points if entry.password},
-        )
-        return Listener(
-            self.site,
-            rules,
-            durable=self._ledger.durable,
-            on_traffic=self._panel.ocpp_traffic,
-            on_links=lambda count: self._panel.ocpp_link(count > 0),
-        )
-
-    def _announce(self, ports: dict[str, int | None]) -> None:
-        """`ports.json`, whole or not at all."""
-        partial_file = self._paths.ports.with_suffix(".new")
-        partial_file.write_text(json.dumps(ports) + "\n", encoding="utf-8")
-        os.replace(partial_file, self._paths.ports)
 
     async def _keep_time(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do what the agenda says when it is due; once a second let ages and heartbeats move on."""
@@ -177,11 +251,30 @@ class Gateway:
                 await self._earlier.wait()
 
 
-async def _stop_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-    async for number in signals:
-        if number == signal.SIGHUP:
-            log.warning("SIGHUP: reading the configuration again is not active yet")
-            continue
-        log.info("stopping")
-        scope.cancel()
-        return
+def listener_rules(config: Config) -> Rules:
+    """What the plain listener needs to know of the configuration."""
+    ocpp = config.ocpp
+    return Rules(
+        ocpp.call_timeout_s,
+        ocpp.heartbeat_interval_s,
+        ocpp.ping_interval_s,
+        ocpp.max_message_bytes,
+        frozenset(ocpp.ask_bms),
+        {entry.identity: entry.password for entry in config.charge_points if entry.password},
+    )
+
+
+def _modbus_place(config: Config) -> tuple[str, int] | None:
+    tcp = config.modbus.tcp
+    return (tcp.host, tcp.port) if tcp.enabled else None
+
+
+def _ocpp_place(config: Config) -> tuple[str, int] | None:
+    return (config.ocpp.host, config.ocpp.port) if config.ocpp.port >= 0 else None
+
+
+SERVED: dict[str, Callable[[Config], tuple[str, int] | None]] = {"modbus_tcp": _modbus_place, "ocpp": _ocpp_place}
+"""Service by its name in `ports.json` → where it listens, None = off."""
+
+RESTARTED_BY = {"modbus_tcp": frozenset({"modbus", "modbus.tcp"}), "ocpp": frozenset({"ocpp"})}
+"""Which tables of the configuration start a service anew when they change at SIGHUP."""

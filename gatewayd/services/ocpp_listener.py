@@ -122,18 +122,23 @@ class Listener:
     ) -> None:
         """`durable(number)` waits for the ledger; `on_links` hears how many charge points are connected;
         `on_refused(identity, why, status)` of every refusal."""
-        self._site, self._rules = site, rules
+        self.rules = rules
+        """May be replaced while running; connections that stand keep what they began with."""
+        self._site = site
         self._durable, self._on_traffic = durable, on_traffic
         self._on_links, self._on_refused = on_links, on_refused
         self._live: dict[str, _Live] = {}
         self._handshakes = 0
 
     async def serve(
-        self, listeners: list[trio.SocketListener], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        listeners: list[trio.SocketListener],
+        links: trio.Nursery,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve until cancelled."""
+        """Accept until cancelled. Connections live on in `links`: a listener that moves drops none."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(trio.serve_listeners, self.connection, listeners))
+            await nursery.start(partial(trio.serve_listeners, self.connection, listeners, handler_nursery=links))
             task_status.started()
 
     async def connection(self, stream: trio.abc.Stream) -> None:
@@ -194,7 +199,7 @@ class Listener:
     async def _upgrade(self, stream: _MendedStream, tolerated: QuirkBits, nursery: trio.Nursery) -> None:
         with trio.fail_after(HANDSHAKE_TIMEOUT_S + DUPLICATE_PROOF_S):
             request = await wrap_server_stream(
-                nursery, stream, message_queue_size=MESSAGE_QUEUE, max_message_size=self._rules.max_message_bytes
+                nursery, stream, message_queue_size=MESSAGE_QUEUE, max_message_size=self.rules.max_message_bytes
             )
             judged = await self._judge(request)
             if judged is None:
@@ -225,7 +230,7 @@ class Listener:
         if not charge_point.allowed:
             await self._reject(request, name, "not allowed: the register `allowed` is 0", 403)
             return None
-        password = self._rules.passwords.get(name)
+        password = self.rules.passwords.get(name)
         if password:
             given = handshake.credentials(request.headers)
             right = given is not None and given[0] == name.encode() and handshake.password_is_right(password, given[1])
@@ -266,7 +271,7 @@ class Listener:
     async def _run(
         self, charge_point: ChargePoint, socket: WebSocketConnection, stream: _MendedStream, authenticated: bool
     ) -> None:
-        rules = self._rules
+        rules = self.rules
         session = Session(
             charge_point,
             secrets.token_hex(4) + "-",
@@ -344,7 +349,7 @@ class Listener:
 
     async def _watch(self, live: _Live, scope: trio.CancelScope) -> None:
         """Ping; notice silence; end a dead link. Any frame counts as a sign of life (quirks C2–C4)."""
-        rules, pongs = self._rules, False
+        rules, pongs = self.rules, False
         while True:
             before = trio.current_time()
             with trio.move_on_after(rules.ping_interval_s) as waited:
