@@ -20,6 +20,8 @@ from gatewayd import config as configuration
 from gatewayd.assembly import build_site, build_units, rearrange, reconfigure, restore_site
 from gatewayd.config_tables import Config
 from gatewayd.modbus.server import Server
+from gatewayd.ocpp.session import Session
+from gatewayd.ocpp.stand_in import StandIn
 from gatewayd.services import modbus_tcp
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
 from gatewayd.services.ledger import Ledger
@@ -128,6 +130,7 @@ class Gateway:
                 for name in SERVED:
                     await self._serve(name)
                 self._announce()
+                self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
                 self.site.ready = True
                 self.site.touch()
                 say("ready")
@@ -183,6 +186,14 @@ class Gateway:
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
         return partial(self._listener.serve, listeners, self._links)
 
+    def _stand_in(self, numbers: frozenset[int]) -> None:
+        """Simulated charge points stand in for those of these numbers that are configured so."""
+        for entry in self._config.charge_points:
+            if entry.simulated and entry.number in numbers:
+                charge_point = self.site.charge_points[entry.identity]
+                session = Session(charge_point, "own-", ask_bms=self._listener.rules.ask_bms)
+                StandIn(charge_point, session).start(trio.current_time())
+
     def _announce(self) -> None:
         """`ports.json`, whole or not at all."""
         partial_file = self._paths.ports.with_suffix(".new")
@@ -206,6 +217,7 @@ class Gateway:
         self._config = config
         reconfigure(self.site, config, changes.charge_points)
         rearrange(self.units, self.site, config)
+        self._stand_in(changes.charge_points)
         self._listener.rules = listener_rules(config)
         for name, tables in RESTARTED_BY.items():
             if tables & changes.tables:

@@ -71,7 +71,6 @@ INACTIVE: dict[str, str] = {
     "network": "the network service of the appliance",
     "modbus.rtu.enabled": "Modbus RTU",
     "ocpp.tls.port": "OCPP over TLS",
-    "ocpp.ask_bms": "decisions of the BMS on DataTransfer and SignCertificate",
     "gateway.role": "the bridge role",
     "ocpp.upstream": "the bridge role",
     "charge_point.role": "the bridge role",
@@ -79,10 +78,7 @@ INACTIVE: dict[str, str] = {
     "charge_point.upstream_identity": "the bridge role",
     "charge_point.upstream_password": "the bridge role",
     "charge_point.local_control": "the bridge role",
-    "charge_point.simulated": "simulated charge points",
-    "charge_point.max_current_a": "the ceiling of a charge point's current",
     "charge_point.profile": "quirk profiles",
-    "slot.number": "slots for files and certificates",
     "web.port": "the web page",
 }
 

@@ -337,8 +337,6 @@ def test_what_is_not_built_yet_is_said() -> None:
         """
         [network]
         ntp = ["pool.example"]
-        [ocpp]
-        ask_bms = ["DataTransfer"]
         [modbus]
         charge_point_units = 100
         [[charge_point]]
@@ -346,20 +344,16 @@ def test_what_is_not_built_yet_is_said() -> None:
         identity = "A"
         simulated = true
         password = "x"
-        [[slot]]
-        number = 2
-        url = "ftp://x/"
+        upstream_identity = "B"
         """,
         "f.toml",
     )
     assert [str(each) for each in warnings(config, "f.toml")] == [
         f"f.toml: network.ntp: not active yet: {INACTIVE['network']}",
-        f"f.toml: ocpp.ask_bms: not active yet: {INACTIVE['ocpp.ask_bms']}",
         (
-            f"f.toml: charge_point[1].simulated: not active yet: {INACTIVE['charge_point.simulated']}"
-            " (charge point number 4)"
+            "f.toml: charge_point[1].upstream_identity: not active yet: "
+            f"{INACTIVE['charge_point.upstream_identity']} (charge point number 4)"
         ),
-        f"f.toml: slot[1].number: not active yet: {INACTIVE['slot.number']}",
     ]
 
 

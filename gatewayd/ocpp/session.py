@@ -93,6 +93,9 @@ class Session:
         """The WebSocket is up: the charge point is connected, not yet registered."""
         cp, site = self.charge_point, self.charge_point.bank.site
         site.advance(now)
+        if cp.stand_in is not None:
+            stand_in, cp.stand_in = cp.stand_in, None
+            stand_in.stop(now)
         if cp.connected_epoch is not None:
             cp.reconnects += 1
         cp.link, cp.link_state, cp.registered, cp.silent = self, LinkState.open, False, False

@@ -65,6 +65,13 @@ class Link(Protocol):
         """Close the WebSocket with this code."""
 
 
+class Substitute(Protocol):
+    """A simulated charge point that stands in until the real one connects."""
+
+    def stop(self, now: float) -> None:
+        """The real one is here."""
+
+
 @dataclass(eq=False, slots=True)
 class Connector:
     """One connector (1..7), or with number 0 what OCPP says of the charge point as a whole."""
@@ -151,6 +158,7 @@ class ChargePoint:
     link_state: LinkState = LinkState.never
     registered: bool = False
     simulated: bool = False
+    stand_in: Substitute | None = None
     upstream: bool = False
     clock_bad: bool = False
     silent: bool = False

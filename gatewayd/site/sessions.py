@@ -44,8 +44,7 @@ def start(
     site = charge_point.bank.site
     old = charge_point.transactions.open_on(number)
     if old is not None:
-        old.abandon(epoch)
-        _closed(charge_point, old)
+        abandon(charge_point, old)
     transaction = Transaction(
         site.new_transaction_id(), number, id_tag, start_epoch, meter_start_wh, meter_start_wh,
         start_stamp=stamp, answer=answer,
@@ -107,6 +106,12 @@ def stop(
     if connector is not None:
         connector.touch()
     return found
+
+
+def abandon(charge_point: ChargePoint, transaction: Transaction) -> None:
+    """The gateway closes a transaction by itself: reason Other, incomplete."""
+    transaction.abandon(charge_point.bank.site.epoch)
+    _closed(charge_point, transaction)
 
 
 def _closed(charge_point: ChargePoint, transaction: Transaction) -> None:
@@ -201,7 +206,6 @@ def status_changed(connector: Connector, now: float) -> None:
     def ghost(then: float) -> None:
         transaction = connector.open_transaction
         if transaction is not None and connector.available_since == now:
-            transaction.abandon(connector.charge_point.bank.site.epoch)
-            _closed(connector.charge_point, transaction)
+            abandon(connector.charge_point, transaction)
 
     connector.charge_point.bank.site.agenda.at(now + GHOST_S, ghost)
