@@ -1,0 +1,74 @@
+"""Charging profiles over the wire: the site's records as OCPP 1.6 payloads, and a composite schedule back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatewayd.ocpp import schema_core as core
+from gatewayd.ocpp.schema_fields import ChargingProfile, ChargingSchedule, ChargingSchedulePeriod
+from gatewayd.site.charging_profile import ClearProfiles, CompositeSchedule, GetSchedule, Profile, SetProfile
+from gatewayd.site.codes import RateUnit
+from gatewayd.site.timestamp import format_utc, parse
+
+TENTHS = 10
+"""Limits of the site count 0.1; on the wire they have at most one decimal."""
+
+
+def charging_profile(profile: Profile) -> ChargingProfile:
+    """The profile with Z times and limits of at most one decimal (ocpp.md, Out)."""
+    purpose: Any = profile.purpose.name
+    kind: Any = profile.kind.name
+    recurrency: Any = profile.recurrency.name if profile.recurrency else None
+    return ChargingProfile(
+        profile.id,
+        profile.stack_level,
+        purpose,
+        kind,
+        _schedule(profile),
+        profile.transaction_id,
+        recurrency,
+        _time(profile.valid_from),
+        _time(profile.valid_to),
+    )
+
+
+def _schedule(profile: Profile) -> ChargingSchedule:
+    unit: Any = profile.rate_unit.name
+    periods = [ChargingSchedulePeriod(p.start_s, p.limit / TENTHS, profile.phases) for p in profile.periods]
+    least = None if profile.min_rate is None else profile.min_rate / TENTHS
+    return ChargingSchedule(unit, periods, profile.duration_s, _time(profile.start_schedule), least)
+
+
+def _time(epoch: int | None) -> str | None:
+    return None if epoch is None else format_utc(epoch)
+
+
+def set_charging_profile(wanted: SetProfile) -> core.SetChargingProfile:
+    return core.SetChargingProfile(wanted.connector, charging_profile(wanted.profile))
+
+
+def clear_charging_profile(wanted: ClearProfiles) -> core.ClearChargingProfile:
+    """With an id the other fields are left out: the id alone decides (OCPP 1.6, 5.5)."""
+    if wanted.id is not None:
+        return core.ClearChargingProfile(id=wanted.id)
+    purpose: Any = None if wanted.purpose is None else wanted.purpose.name
+    return core.ClearChargingProfile(None, wanted.connector, purpose, wanted.stack_level)
+
+
+def get_composite_schedule(wanted: GetSchedule) -> core.GetCompositeSchedule:
+    unit: Any = wanted.rate_unit.name
+    return core.GetCompositeSchedule(wanted.connector, wanted.duration_s, unit)
+
+
+def composite_schedule(answer: core.GetCompositeScheduleAnswer) -> CompositeSchedule | None:
+    """The schedule of an answer, in the unit that the charge point chose; None where it has none.
+
+    Its start stands in `scheduleStart`; in older implementations in the schedule itself (erratum 3.57)."""
+    schedule = answer.chargingSchedule
+    if schedule is None:
+        return None
+    start = parse(answer.scheduleStart)
+    if start is None:
+        start = parse(schedule.startSchedule)
+    periods = tuple((period.startPeriod, period.limit) for period in schedule.chargingSchedulePeriod)
+    return CompositeSchedule(RateUnit[schedule.chargingRateUnit], start, periods)
