@@ -187,13 +187,15 @@ def test_a_mounted_partition_is_refused(partition: Path, monkeypatch: pytest.Mon
 
 
 def test_button_up_costs_little_of_the_boot(tmp_path: Path) -> None:
+    """In processor time, which a busy machine does not stretch; the program waits for nothing."""
     took = []
     for _ in range(5):
-        start = time.perf_counter()
         run = program("button", "--board", f"sim:{tmp_path}", "--data", tmp_path / "none")
-        run.communicate(timeout=30)
-        took.append(time.perf_counter() - start)
+        _, status, usage = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        run.communicate()
         assert run.returncode == 0
+        took.append(usage.ru_utime + usage.ru_stime)
     assert min(took) < 0.1, f"with the button up it took {min(took) * 1000:.0f} ms at best of five"
 
 
