@@ -1,18 +1,21 @@
 """What we ask of a charge point: the operations that a BMS commands, each with its request and its answer.
 
 `OPERATIONS` is the heart: command code → action, how the arguments become a request, and how the answer becomes
-registers (modbus.md, Command mailbox; ocpp.md, All 39 operations). Everything else here serves one of its rows.
+registers (modbus.md, Command mailbox; ocpp.md, All 39 operations). `WISHES` is the same for what does not fit the
+arguments: a record of the site in the command's payload → operation. Everything else here serves one of their rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from gatewayd.ocpp import profiles
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp import schema_security as security
-from gatewayd.ocpp.schema_fields import ChargingProfile, Payload
+from gatewayd.ocpp.schema_fields import Payload
+from gatewayd.site.charging_profile import ClearProfiles, GetSchedule, SetProfile
 from gatewayd.site.codes import (
     CommandCode,
     CommandState,
@@ -44,6 +47,8 @@ class Operation:
     action: str
     build: Callable[[ChargePoint, Command], Payload]
     conclude: Callable[[ChargePoint, Command, Any], Report]
+    send: Callable[[ChargePoint, Command, Any], None] | None = None
+    """What the request still takes along, and what is true, when it goes out; None: nothing."""
 
 
 def done(result: int, r1: int | None = None, text: str = "") -> Report:
@@ -83,9 +88,16 @@ def _time(cp: ChargePoint, epoch: int) -> str:
 def _remote_start(cp: ChargePoint, command: Command) -> Payload:
     connector = _connector(cp, command, lowest=1)
     tag = _required(command.id_tag or cp.default_id_tag, "id_tag", ID_TAG_LENGTH)
-    cp.remote_starts[connector] = (tag, cp.bank.site.now + OWN_START_S)
-    profile = command.payload if isinstance(command.payload, ChargingProfile) else None
-    return core.RemoteStartTransaction(tag, connector, profile)
+    return core.RemoteStartTransaction(tag, connector)
+
+
+def _send_remote_start(cp: ChargePoint, command: Command, request: core.RemoteStartTransaction) -> None:
+    """From now on its tag is ours on that connector; the profile attached there goes along, once."""
+    cp.remote_starts[command.connector] = (request.idTag, cp.bank.site.now + OWN_START_S)
+    connector = cp.connectors[command.connector]
+    attached, connector.attached_profile = connector.attached_profile, None
+    if attached is not None:
+        request.chargingProfile = profiles.charging_profile(attached)
 
 
 def _remote_stop(cp: ChargePoint, command: Command) -> Payload:
@@ -253,6 +265,10 @@ def _file_name(cp: ChargePoint, command: Command, answer: Any) -> Report:
     return done(Result.Accepted if status is None else code_of(Result, status), text=name)
 
 
+def _schedule(cp: ChargePoint, command: Command, answer: core.GetCompositeScheduleAnswer) -> Report:
+    return replace(by_status(cp, command, answer), content=profiles.composite_schedule(answer))
+
+
 def _certificate_ids(cp: ChargePoint, command: Command, answer: security.GetInstalledCertificateIdsAnswer) -> Report:
     found = answer.certificateHashData or []
     return done(code_of(Result, answer.status), len(found), " ".join(each.serialNumber for each in found))
@@ -261,7 +277,9 @@ def _certificate_ids(cp: ChargePoint, command: Command, answer: security.GetInst
 # --- the table ----------------------------------------------------------------------------------------------------
 
 OPERATIONS: dict[CommandCode, Operation] = {
-    CommandCode.RemoteStartTransaction: Operation("RemoteStartTransaction", _remote_start, by_status),
+    CommandCode.RemoteStartTransaction: Operation(
+        "RemoteStartTransaction", _remote_start, by_status, _send_remote_start
+    ),
     CommandCode.RemoteStopTransaction: Operation("RemoteStopTransaction", _remote_stop, by_status),
     CommandCode.UnlockConnector: Operation(
         "UnlockConnector", lambda cp, c: core.UnlockConnector(_connector(cp, c, lowest=1)), by_status
@@ -306,3 +324,24 @@ OPERATIONS: dict[CommandCode, Operation] = {
     ),
 }
 """Command code → operation."""
+
+
+def _wish(build: Callable[[Any], Payload]) -> Callable[[ChargePoint, Command], Payload]:
+    """The request for the record in the command's payload."""
+    return lambda _cp, command: build(command.payload)
+
+
+WISHES: dict[type, Operation] = {
+    SetProfile: Operation("SetChargingProfile", _wish(profiles.set_charging_profile), by_status),
+    ClearProfiles: Operation("ClearChargingProfile", _wish(profiles.clear_charging_profile), by_status),
+    GetSchedule: Operation("GetCompositeSchedule", _wish(profiles.get_composite_schedule), _schedule),
+}
+"""Type of a command's payload → operation."""
+
+
+def operation_of(command: Command) -> Operation:
+    """The row that a command means: by its payload where it brings one, else by its code. Raises BadParameter."""
+    found = WISHES.get(type(command.payload)) or OPERATIONS.get(command.code)
+    if found is None:
+        raise BadParameter("command")
+    return found

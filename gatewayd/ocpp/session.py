@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gatewayd.ocpp import central, frames, schema
-from gatewayd.ocpp.requests import OPERATIONS, BadParameter
+from gatewayd.ocpp.requests import BadParameter, operation_of
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.site.agenda import Entry
 from gatewayd.site.codes import CommandCode, CommandError, CommandState, LinkState, QuirkBits, TriggerCode
@@ -209,7 +209,7 @@ class Session:
     def _report_of(self, command: Command, answer: Payload) -> Report:
         if command.conclude is not None:
             return command.conclude(answer)
-        return OPERATIONS[command.code].conclude(self.charge_point, command, answer)
+        return operation_of(command).conclude(self.charge_point, command, answer)
 
     # --- answers to the charge point ------------------------------------------------------------------------
 
@@ -269,9 +269,7 @@ class Session:
     def _request_of(self, command: Command) -> tuple[str, Payload]:
         if command.action and isinstance(command.payload, Payload):
             return command.action, command.payload
-        operation = OPERATIONS.get(command.code)
-        if operation is None:
-            raise BadParameter("command")
+        operation = operation_of(command)
         return operation.action, operation.build(self.charge_point, command)
 
     def _pump(self, now: float) -> None:
@@ -283,6 +281,8 @@ class Session:
         call_id = f"{self.id_prefix}{self._numbers}"
         timeout = self.charge_point.bank.site.agenda.at(now + self.call_timeout_s, self._timed_out)
         self.open_call = OpenCall(call_id, action, command, now, timeout)
+        if not isinstance(command.payload, Payload) and (send := operation_of(command).send) is not None:
+            send(self.charge_point, command, request)
         self._send(frames.call(call_id, action, schema.encode(request)), command.durable)
         command.report(Report(CommandState.sent), now)
 

@@ -25,6 +25,8 @@ class Report:
     error: CommandError = CommandError.none
     r1: int | None = None
     text: str = ""
+    content: object | None = None
+    """What else the answer brought, for an origin that knows it."""
 
     @property
     def final(self) -> bool:
@@ -62,9 +64,9 @@ class Command:
     value: str = ""
     slot: str | None = None
     payload: object | None = None
-    """A ready request, for what does not fit the arguments (limits, profiles, lists)."""
+    """What does not fit the arguments (limits, profiles, lists): the record that says what is wanted."""
     action: str = ""
-    """The OCPP action of `payload`."""
+    """The OCPP action, where `payload` is a ready request."""
     durable: int = 0
     """Number of the journal entry that must be committed before the Call goes out; 0 = none."""
     conclude: Callable[[Any], Report] | None = None

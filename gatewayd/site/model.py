@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gatewayd.site.agenda import Agenda
+from gatewayd.site.charging_profile import Profile
 from gatewayd.site.clock import Clock
 from gatewayd.site.codes import (
     CommandError,
@@ -98,6 +99,8 @@ class Connector:
     operative: int = 1
     operative_sent_ok: bool = True
     start_id_tag: str = ""
+    attached_profile: Profile | None = None
+    """Goes out with the next RemoteStartTransaction."""
     energy_limit_wh: int = 0
     limit: Limit = field(default_factory=Limit)
     outcome: TriggerOutcome = field(default_factory=TriggerOutcome)
