@@ -15,6 +15,7 @@ GATEWAY = (
     ("gatewayd.points",),
     ("gatewayd.modbus", "gatewayd.ocpp"),
     ("gatewayd.services",),
+    ("gatewayd.assembly",),
     ("gatewayd.app",),
     ("gatewayd.__main__",),
 )
@@ -24,7 +25,7 @@ BOARD = (
         *("hal.board", "hal.panel", "hal.reset_sequence"),
         *("hal.fallback", "hal.network_settings", "hal.lease", "hal.arp", "hal.addressing"),
     ),
-    ("hal.lines", "hal.facts_file", "hal.systemd", "hal.data_partition"),
+    ("hal.lines", "hal.facts_file", "hal.systemd", "hal.data_partition", "hal.network_files"),
     ("hal.lines_gpiod",),
     ("hal.board_spec",),
     ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd"),
@@ -102,9 +103,8 @@ def imports(
             parents = module.split(".")[: None if is_package else -1]
             above = parents[: len(parents) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
-            for alias in node.names:
-                inner = f"{base}.{alias.name}"
-                yield (inner if inner in known or base == "" else base), node
+            inner = [f"{base}.{alias.name}" for alias in node.names]
+            yield from ((target, node) for target in dict.fromkeys(name if name in known else base for name in inner))
 
 
 def under_type_checking(tree: ast.Module) -> set[ast.AST]:
