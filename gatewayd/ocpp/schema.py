@@ -284,7 +284,7 @@ def _judge(kind: type[Payload]) -> msgspec.json.Decoder[Any]:
 def _twin(kind: type[Struct]) -> type[Struct]:
     hints = get_type_hints(kind, include_extras=True)
     fields = [(field.name, _sent(hints[field.name]), field.default) for field in msgspec.structs.fields(kind)]
-    return msgspec.defstruct(kind.__name__, fields, forbid_unknown_fields=True)
+    return msgspec.defstruct(kind.__name__, fields)
 
 
 def _sent(hint: Any) -> Any:

@@ -48,6 +48,8 @@ def test_a_byte_order_mark_is_skipped() -> None:
         ('[4,"1","FormatViolation","",{}]', ("1", "FormationViolation", "", b"{}")),
         ('[4,"1","Vendor.Trouble","",{}]', ("1", "Vendor.Trouble", "", b"{}")),
         ('[4,"1",null,7]', ("1", "GenericError", "", b"{}")),
+        ('[4,"1","NotSupported","no"]', ("1", "NotSupported", "no", b"{}")),
+        ('[4,"1","NotSupported"]', ("1", "NotSupported", "", b"{}")),
         ('[4,"1"]', ("1", "GenericError", "", b"{}")),
         ('[4,"1","NotSupported","",{},1,2]', ("1", "NotSupported", "", b"{}")),
     ],

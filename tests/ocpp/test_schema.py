@@ -167,9 +167,8 @@ def test_raw_payloads_are_taken_as_bytes_are() -> None:
     ],
 )
 def test_authorize_with_a_connector_m5(extra: bytes, connector: int | None) -> None:
-    assert schema.decode_request("Authorize", b'{"idTag":"T","connectorId":%s}' % extra) == core.Authorize(
-        "T", connector
-    )
+    for raw in (b'{"idTag":"T","connectorId":%s}', b'{"idTag":"T","connectorId":%s,"parentIdTag":""}'):
+        assert schema.decode_request("Authorize", raw % extra) == core.Authorize("T", connector)
 
 
 def test_texts_that_mean_absent_m6() -> None:
