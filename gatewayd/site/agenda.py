@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+DEAD_ENTRIES_MIN = 64
+"""Cancelled entries that may lie about before anybody looks: fewer are not worth the sweep."""
+
 
 @dataclass(eq=False, slots=True)
 class Entry:
@@ -17,9 +20,13 @@ class Entry:
 
     when: float
     do: Callable[[float], None] | None
+    _agenda: Agenda
 
     def cancel(self) -> None:
-        self.do = None
+        """Not to be done any more; nothing if it was done or cancelled already."""
+        if self.do is not None:
+            self.do = None
+            self._agenda.forget_one()
 
     @property
     def waiting(self) -> bool:
@@ -28,26 +35,45 @@ class Entry:
 
 @dataclass(slots=True)
 class Agenda:
-    """Deadlines in the order of their time; those of the same time in the order they were made."""
+    """Deadlines in the order of their time; those of the same time in the order they were made.
+
+    A Call that is answered cancels its deadline a minute early, a hundred times a second if a peer wants it so: what
+    is cancelled is swept out as soon as it is more than half, so the agenda is never larger than twice what waits.
+    """
 
     _heap: list[tuple[float, int, Entry]] = field(default_factory=list)
     _order: count[int] = field(default_factory=count)
+    _dead: int = 0
+    """Cancelled entries still in the heap."""
     on_earlier: Callable[[], None] = field(default=lambda: None)
     """Called when a new entry is due before all others, so that a waiting task can wait less."""
 
+    def __len__(self) -> int:
+        """Entries held, cancelled ones included."""
+        return len(self._heap)
+
     def at(self, when: float, do: Callable[[float], None]) -> Entry:
         """Have `do(now)` called once it is `when`."""
-        entry = Entry(when, do)
+        entry = Entry(when, do, self)
         earlier = not self._heap or when < self._heap[0][0]
         heapq.heappush(self._heap, (when, next(self._order), entry))
         if earlier:
             self.on_earlier()
         return entry
 
+    def forget_one(self) -> None:
+        """One more entry was cancelled; sweep when they are many."""
+        self._dead += 1
+        if self._dead > DEAD_ENTRIES_MIN and self._dead > len(self._heap) // 2:
+            self._heap = [item for item in self._heap if item[2].waiting]
+            heapq.heapify(self._heap)
+            self._dead = 0
+
     def next(self) -> float | None:
         """When the next entry is due; None when there is none."""
         while self._heap and not self._heap[0][2].waiting:
             heapq.heappop(self._heap)
+            self._dead -= 1
         return self._heap[0][0] if self._heap else None
 
     def run(self, now: float) -> None:
