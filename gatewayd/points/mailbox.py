@@ -9,10 +9,12 @@ from typing import Any
 from gatewayd.points.block import Format, RawArea
 from gatewayd.points.charge_point import CHARGE_POINT, COMMAND
 from gatewayd.points.gateway import LIST, PROFILE
-from gatewayd.points.point import Point, decode
+from gatewayd.points.point import Point, decode, single
 from gatewayd.site import mailboxes
-from gatewayd.site.mailboxes import Fields
+from gatewayd.site.list_mailbox import commit_list
+from gatewayd.site.mailbox_fields import Fields
 from gatewayd.site.owner import Ownership
+from gatewayd.site.profile_mailbox import commit_profile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +33,8 @@ class Mailbox:
     touch: Callable[[Any], None]
     sequence: int | None = None
     """Offset of the register that commits; None in an area that has none of its own."""
-    commit: Callable[[Any, Fields], None] | None = None
+    commit: Callable[[Any, Fields], Fields | None] | None = None
+    """What the committed values do; returns values that the gateway puts into the mailbox itself, if any."""
 
     def area(self) -> RawArea:
         return RawArea(self.first, self.registers, self.content)
@@ -47,11 +50,23 @@ class Mailbox:
             return
         owner.release()
         if self.commit is not None:
-            self.commit(record, self.fields(record, fmt))
+            answer = self.commit(record, self.fields(record, fmt))
+            if answer:
+                self._put(record, answer, fmt)
+
+    def _put(self, record: Any, fields: Fields, fmt: Format) -> None:
+        """Registers that the gateway fills, as they go on the wire; id tags only where they may be shown."""
+        content = self.content(record)
+        for point in self.points:
+            if point.name in fields:
+                value = None if point.id_tag and fmt.hide_id_tags else fields[point.name]
+                at = 2 * (point.offset - self.first)
+                data = fmt.reorder(point, single(point, value, ones_complement=fmt.ones_complement))
+                content[at : at + len(data)] = data
 
     def fields(self, record: Any, fmt: Format) -> Fields:
         """All points of the mailbox by name; None for a text that is not printable ASCII."""
-        found: Fields = {}
+        found: dict[str, int | str | None] = {}
         for area in (box for box in MAILBOXES if box.block == self.block and box.points is self.points):
             content = bytes(area.content(record))
             for point in self.points:
@@ -74,14 +89,14 @@ MAILBOXES = [
         content=lambda bank: bank.profile.registers,
         owner=lambda bank: bank.profile.owner,
         touch=lambda bank: bank.touch(),
-        sequence=2120, commit=mailboxes.commit_profile,
+        sequence=2120, commit=commit_profile,
     ),
     Mailbox(
         "list", "gateway", 2300, 29, _written(LIST, 2300, 2328),
         content=lambda bank: bank.site.list_mailbox.registers,
         owner=lambda bank: bank.site.list_mailbox.owner,
         touch=lambda bank: bank.site.touch(),
-        sequence=2328, commit=mailboxes.commit_list,
+        sequence=2328, commit=commit_list,
     ),
     Mailbox(
         "response", "charge_point", 88, 15, _RESPONSE,

@@ -14,6 +14,10 @@ OWN_PROFILE_IDS = range(1_000_000, 2_000_000)
 """Ids of the profiles that limits and the watchdog's fallback are sent as (modbus.md, Limits: from 1,000,000)."""
 PICKED_PROFILE_IDS = 2_000_000
 """From here on the ids that the gateway picks for profiles of the mailbox."""
+NOMINAL_V = 230
+"""What watts are reckoned with, not what is measured (erratum 3.69)."""
+PHASES_MAX = 3
+"""The most phases there are; also what a profile without phases means (erratum 3.69)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +102,10 @@ def picked_id(connector: int, purpose: ProfilePurpose, stack_level: int) -> int:
     """The id of a profile that came without one: the same for the same place, since a charge point keeps one profile
     for each purpose and stack level of a connector. 31 bits, as small charge points keep it."""
     return PICKED_PROFILE_IDS + ((8 * purpose + connector) << 16) + stack_level
+
+
+def ceiling(max_current_a: float, rate_unit: RateUnit, phases: int | None) -> int:
+    """The highest limit, in 0.1 of the unit, that does not pass this current per phase (interface.md,
+    `max_current_a`: no register can)."""
+    per_phase = int(max_current_a * 10)
+    return per_phase if rate_unit is RateUnit.A else per_phase * NOMINAL_V * (phases or PHASES_MAX)

@@ -29,10 +29,12 @@ from gatewayd.site.command import Command, CommandMailbox, Trigger, TriggerOutco
 from gatewayd.site.decision import Decisions
 from gatewayd.site.journal import Journal
 from gatewayd.site.limit import Limit
+from gatewayd.site.list_mailbox import ListMailbox
 from gatewayd.site.meter import Meter
 from gatewayd.site.owner import Ownership
+from gatewayd.site.profile_mailbox import ProfileMailbox
 from gatewayd.site.slot import Slot
-from gatewayd.site.tag_list import ListMailbox, TagList
+from gatewayd.site.tag_list import TagList
 from gatewayd.site.transaction import Transaction, Transactions
 
 CHARGE_POINTS_PER_BANK = 20
@@ -44,8 +46,6 @@ COMMAND_REGISTERS = 106
 RESPONSE_REGISTERS = 15
 """`response_status` .. `response_sequence` of block 0."""
 RESPONSE_TEXT_REGISTERS = 50
-PROFILE_REGISTERS = 121
-"""`profile_charge_point` .. `profile_commit` of the gateway block."""
 
 CONFIGURATION = "configuration"
 """The trouble of a configuration that was refused while running."""
@@ -267,23 +267,6 @@ class ChargePoint:
             command.report(failed(CommandError.not_registered), now)
         else:
             self.link.offer(command, now)
-
-
-@dataclass(eq=False, slots=True)
-class ProfileMailbox:
-    """`profile_*` and `schedule_*` of one bank (modbus.md, Other handshakes)."""
-
-    registers: bytearray = field(default_factory=lambda: bytearray(2 * PROFILE_REGISTERS))
-    owner: Ownership = field(default_factory=Ownership)
-    ack: int = 0
-    state: int = 0
-    result: int = 0
-    error: int = 0
-    running: Command | None = None
-    schedule_rate_unit: int = 0
-    schedule_start: float | None = None
-    schedule_periods: list[tuple[int, float]] = field(default_factory=list)
-    """(start in seconds, limit in the rate unit)."""
 
 
 @dataclass(eq=False, slots=True)

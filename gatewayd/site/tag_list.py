@@ -1,4 +1,4 @@
-"""The gateway's own authorization list, and the mailbox that edits it (modbus.md, Local list)."""
+"""The gateway's own authorization list (modbus.md, Local list)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 
 from gatewayd.site.codes import Authorization
 from gatewayd.site.journal import ClearTags, Journal, SaveFact, SaveTag
-from gatewayd.site.owner import Ownership
 
-LIST_REGISTERS = 29
-"""`list_operation` .. `list_commit` of the gateway block."""
 ENTRIES_MAX = 10_000
 """Tags kept: more than a building has drivers, and below 2 MB of memory."""
 
@@ -68,15 +65,3 @@ class TagList:
     def _edited(self, journal: Journal) -> None:
         self.version = self.version % 0x7FFFFFFF + 1
         journal.write(SaveFact("list_version", self.version))
-
-
-@dataclass(eq=False, slots=True)
-class ListMailbox:
-    """`list_*` of the gateway block."""
-
-    registers: bytearray = field(default_factory=lambda: bytearray(2 * LIST_REGISTERS))
-    owner: Ownership = field(default_factory=Ownership)
-    ack: int = 0
-    state: int = 0
-    result: int = 0
-    error: int = 0
