@@ -14,7 +14,9 @@ from typing import Any
 from gatewayd.ocpp import profiles
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp import schema_security as security
+from gatewayd.ocpp.certificate_hash import NoCertificate, hash_data
 from gatewayd.ocpp.schema_fields import Payload
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.charging_profile import ClearProfiles, GetSchedule, SetProfile
 from gatewayd.site.codes import (
     CommandCode,
@@ -25,7 +27,7 @@ from gatewayd.site.codes import (
     code_of,
 )
 from gatewayd.site.command import Command, Report
-from gatewayd.site.model import ChargePoint, Connector
+from gatewayd.site.connector import Connector
 from gatewayd.site.slot import Slot
 from gatewayd.site.timestamp import format_utc
 
@@ -206,6 +208,13 @@ def _install(cp: ChargePoint, command: Command) -> Payload:
     return security.InstallCertificate(use, _required(slot.certificate, "certificate"))
 
 
+def _delete(cp: ChargePoint, command: Command) -> Payload:
+    try:
+        return security.DeleteCertificate(hash_data(_slot(cp, command.p1).certificate))
+    except NoCertificate:
+        raise BadParameter("certificate") from None
+
+
 def _installed_ids(cp: ChargePoint, command: Command) -> Payload:
     use: Any = CERTIFICATE_USES.get(command.p1)
     if use is None:
@@ -316,6 +325,7 @@ OPERATIONS: dict[CommandCode, Operation] = {
     CommandCode.GetLog: Operation("GetLog", _log, _file_name),
     CommandCode.SignedUpdateFirmware: Operation("SignedUpdateFirmware", _signed_firmware, by_status),
     CommandCode.InstallCertificate: Operation("InstallCertificate", _install, by_status),
+    CommandCode.DeleteCertificate: Operation("DeleteCertificate", _delete, by_status),
     CommandCode.GetInstalledCertificateIds: Operation("GetInstalledCertificateIds", _installed_ids, _certificate_ids),
     CommandCode.CertificateSigned: Operation(
         "CertificateSigned",
