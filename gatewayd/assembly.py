@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from gatewayd import config as configuration
 from gatewayd.config_tables import ChargePoint as ChargePointEntry
@@ -11,10 +13,13 @@ from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
 from gatewayd.services.ledger import Restored
 from gatewayd.site import kept
+from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.codes import Role, TimeSource, WordOrder
 from gatewayd.site.decision import Request
-from gatewayd.site.model import CHARGE_POINTS_PER_BANK, ChargePoint, Site
+from gatewayd.site.model import Site
 from gatewayd.site.slot import Slot
+
+log = logging.getLogger(__name__)
 
 RESTARTING = 1012
 """WebSocket close code for a charge point whose entry changed: it dials again."""
@@ -44,7 +49,7 @@ def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
     site.word_order = WordOrder[config.modbus.word_order]
     site.notify_always = config.modbus.notify == "always"
     site.slots = {
-        slot.number: Slot(slot.number, slot.url, slot.certificate, slot.certificate_type, slot.signature)
+        slot.number: Slot(slot.number, slot.url, pem_text(slot.certificate), slot.certificate_type, slot.signature)
         for slot in config.slots
     }
     for charge_point in list(site.charge_points.values()):
@@ -58,6 +63,17 @@ def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
         if entry.number in changed:
             _add(site, entry)
     site.touch()
+
+
+def pem_text(value: str) -> str:
+    """A PEM of the configuration, which stands there inline or as a path; "" where the file cannot be read."""
+    if not value or "-----BEGIN" in value:
+        return value
+    try:
+        return Path(value).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        log.error("%s cannot be read: %s", value, error)
+        return ""
 
 
 def _add(site: Site, entry: ChargePointEntry) -> ChargePoint:

@@ -1,4 +1,7 @@
-"""How OCPP names a certificate: hashes of its issuer and its serial number (security whitepaper, CertificateHashData)."""
+"""How OCPP names a certificate: hashes of its issuer and its serial number.
+
+Serves CertificateHashData of the OCPP 1.6 security whitepaper.
+"""
 
 from __future__ import annotations
 
