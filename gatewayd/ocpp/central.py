@@ -14,6 +14,7 @@ from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp import schema_security as security
 from gatewayd.ocpp.schema_fields import Empty, IdTagInfo, Payload
 from gatewayd.site import sessions
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import (
     DiagnosticsStatus,
     ErrorCode,
@@ -26,9 +27,9 @@ from gatewayd.site.codes import (
     StopReason,
     code_of,
 )
+from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Request, Verdict, ask_bms
 from gatewayd.site.meter import feed
-from gatewayd.site.model import ChargePoint, Connector
 from gatewayd.site.timestamp import format_utc, parse, trusted
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from gatewayd.ocpp import central, frames, schema
 from gatewayd.ocpp.requests import BadParameter, operation_of
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.site.agenda import Entry
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import CommandCode, CommandError, CommandState, LinkState, QuirkBits, TriggerCode
 from gatewayd.site.command import Command, Report, failed
 from gatewayd.site.decision import Request
-from gatewayd.site.model import ChargePoint
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 from gatewayd.ocpp.outlet import Outlet
 from gatewayd.ocpp.session import Close, Send, Session
 from gatewayd.site import sessions
-from gatewayd.site.model import ChargePoint
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.timestamp import format_utc
 
 METER_INTERVAL_S = 10.0

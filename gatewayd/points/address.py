@@ -9,7 +9,7 @@ from gatewayd.points.charge_point import CHARGE_POINT, COMMAND, IDENTITY
 from gatewayd.points.connector import CONNECTOR
 from gatewayd.points.gateway import GATEWAY, LIST, MATRIX, MATRIX_COLUMNS, PROFILE
 from gatewayd.points.point import Point
-from gatewayd.site.model import CHARGE_POINTS_PER_BANK
+from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK
 
 BLOCK = 300
 """Registers of one block."""

@@ -28,8 +28,10 @@ from gatewayd.points.connector import CONNECTOR
 from gatewayd.points.gateway import GATEWAY, LIST, MATRIX, MATRIX_COLUMNS, PROFILE
 from gatewayd.points.mailbox import MAILBOXES, Mailbox
 from gatewayd.points.point import Point, decode, encoder, not_available
+from gatewayd.site.charge_point import ChargePoint
+from gatewayd.site.connector import Connector
 from gatewayd.site.kept import keep
-from gatewayd.site.model import BankRecords, ChargePoint, Connector
+from gatewayd.site.model import BankRecords
 
 NOT_SERVED, FRESH, STALE = 0, 1, 2
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatewayd.points.point import Point, Value, any_number
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import ChargePointBits, CommandCode, TriggerCode
-from gatewayd.site.model import ChargePoint, Connector
+from gatewayd.site.connector import Connector
 from gatewayd.site.setpoint import command_trigger, write_allowed, write_operative
 
 

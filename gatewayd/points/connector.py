@@ -7,8 +7,8 @@ from collections.abc import Callable
 from gatewayd.points.point import Point, Value
 from gatewayd.site import limits
 from gatewayd.site.codes import CommandCode, ConnectorBits, LimitResult, Status, TriggerCode
+from gatewayd.site.connector import Connector
 from gatewayd.site.limit import NO_LIMIT
-from gatewayd.site.model import Connector
 from gatewayd.site.setpoint import command_trigger, write_operative, write_start, write_start_id_tag
 
 WH_PER_ENERGY_STEP = 100

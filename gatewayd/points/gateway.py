@@ -8,8 +8,10 @@ from gatewayd.points import charge_point as whole
 from gatewayd.points import connector as single
 from gatewayd.points.point import Point, Value, any_number
 from gatewayd.site import limits
+from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.clock import FIELDS
-from gatewayd.site.model import CHARGE_POINTS_PER_BANK, BankRecords, ChargePoint, Connector
+from gatewayd.site.connector import Connector
+from gatewayd.site.model import BankRecords
 from gatewayd.site.watchdog import timeout_is_valid, write_heartbeat, write_watchdog
 
 MAP_MAGIC = 0x4F43

@@ -18,8 +18,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.session import Close, Send, Session
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits
-from gatewayd.site.model import ChargePoint, Site
+from gatewayd.site.model import Site
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from gatewayd.site.journal import DropInformative, Journal, SaveFact, SaveInform
 from gatewayd.site.tag_list import Tag, TagList
 
 if TYPE_CHECKING:
-    from gatewayd.site.model import ChargePoint
+    from gatewayd.site.charge_point import ChargePoint
 
 INFORMATIVE_MAX = 16
 """Informative requests kept per charge point until the BMS confirms them (modbus.md)."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from operator import attrgetter
 
-from gatewayd.site.model import ChargePoint, Connector, Site
+from gatewayd.site.charge_point import ChargePoint
+from gatewayd.site.connector import Connector
+from gatewayd.site.model import Site
 
 KEPT: dict[type, tuple[str, ...]] = {
     Site: (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gatewayd.site.codes import RateUnit
+from gatewayd.site.connector import Connector
 from gatewayd.site.limit import NO_LIMIT
-from gatewayd.site.model import Connector, Site
+from gatewayd.site.model import Site
 
 
 def write_limit(connector: Connector, value: int) -> None:

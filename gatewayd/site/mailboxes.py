@@ -5,12 +5,12 @@ Serves modbus.md, Command mailbox and Decision mailbox. The gateway block's own 
 
 from __future__ import annotations
 
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import CommandCode, CommandError, CommandState, ResponseStatus
 from gatewayd.site.command import Command, Report, failed
 from gatewayd.site.decision import REMEMBER_FLAG, Verdict
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.mailbox_fields import Fields, number, text
-from gatewayd.site.model import ChargePoint
 from gatewayd.site.tag_list import Tag
 
 

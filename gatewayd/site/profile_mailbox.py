@@ -40,7 +40,9 @@ from gatewayd.site.mailbox_fields import BadFields, Fields, expect, number
 from gatewayd.site.owner import Ownership
 
 if TYPE_CHECKING:
-    from gatewayd.site.model import BankRecords, ChargePoint, Connector
+    from gatewayd.site.charge_point import ChargePoint
+    from gatewayd.site.connector import Connector
+    from gatewayd.site.model import BankRecords
 
 PROFILE_REGISTERS = 121
 """`profile_charge_point` .. `profile_commit` of the gateway block."""

@@ -5,11 +5,12 @@ The rules are ocpp.md, Transactions, and quirks T1–T8. Every change that must 
 
 from __future__ import annotations
 
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits, RequestType, Status
+from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Request
 from gatewayd.site.journal import SaveFact, SaveTransaction
 from gatewayd.site.kept import keep
-from gatewayd.site.model import ChargePoint, Connector
 from gatewayd.site.transaction import Transaction
 
 GHOST_S = 60.0

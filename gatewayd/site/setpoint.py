@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import CommandCode, CommandState, TriggerCode
 from gatewayd.site.command import Command, Report, Trigger
-from gatewayd.site.model import ChargePoint, Connector
+from gatewayd.site.connector import Connector
 
 POLICY_VIOLATION = 1008
 """WebSocket close code for a charge point that is no longer allowed (ocpp.md, Who may connect)."""

@@ -1,0 +1,181 @@
+"""A configured charge point as a plain record: its link, its connectors, its mailboxes. No I/O, no clock.
+
+Whoever changes it calls one of its `touch…()`, so that the bank encodes those blocks again before the next read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from gatewayd.site.codes import CommandError, LinkState, QuirkBits
+from gatewayd.site.command import Command, CommandMailbox, failed
+from gatewayd.site.connector import Connector
+from gatewayd.site.decision import Decisions
+from gatewayd.site.owner import Ownership
+from gatewayd.site.transaction import Transactions
+
+if TYPE_CHECKING:
+    from gatewayd.site.model import BankRecords
+
+CHARGE_POINTS_PER_BANK = 20
+"""One bank is one Modbus unit; 21 blocks of 3000 registers fill its address space (modbus.md, Addresses)."""
+COMMAND_REGISTERS = 106
+"""`command_code` .. `command_sequence` of block 8."""
+RESPONSE_REGISTERS = 15
+"""`response_status` .. `response_sequence` of block 0."""
+RESPONSE_TEXT_REGISTERS = 50
+
+
+class Link(Protocol):
+    """The live connection of a charge point, as far as whoever wants something of it must know."""
+
+    def offer(self, command: Command, now: float) -> None:
+        """Take a command: it is reported queued, sent, and then exactly one outcome."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the WebSocket with this code."""
+
+
+class Substitute(Protocol):
+    """A simulated charge point that stands in until the real one connects."""
+
+    def stop(self, now: float) -> None:
+        """The real one is here."""
+
+
+@dataclass(slots=True)
+class Identity:
+    """Who the charge point says it is, in BootNotification."""
+
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+    meter_serial: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class ChargePoint:
+    """A configured charge point: its link, its connectors and its mailboxes."""
+
+    number: int
+    """1..20 in bank 1, 21..40 in bank 2, … (interface.md)."""
+    name: str
+    """The identity that it dials with."""
+    connector_count: int
+    bank: BankRecords
+    default_id_tag: str = "GATEWAY"
+    max_current_a: float = 32.0
+    connectors: list[Connector] = field(default_factory=list)
+    """Index is the OCPP connector id; 0 is the charge point itself."""
+    link: Link | None = None
+    link_state: LinkState = LinkState.never
+    registered: bool = False
+    simulated: bool = False
+    stand_in: Substitute | None = None
+    upstream: bool = False
+    clock_bad: bool = False
+    silent: bool = False
+    """Connected, but nothing was heard for too long."""
+    quirks: int = 0
+    features: int = 0
+    security_profile: int = 0
+    connected_epoch: float | None = None
+    heartbeat_at: float | None = None
+    message_at: float | None = None
+    reconnects: int = 0
+    call_timeouts: int = 0
+    round_trip_ms: int | None = None
+    firmware_status: int = 0
+    diagnostics_status: int = 0
+    security_event: int = 0
+    list_version: int | None = None
+    rate_units: int = 0
+    max_stack_level: int | None = None
+    send_list_max_length: int | None = None
+    booted: bool = False
+    """A BootNotification was heard since the gateway started."""
+    identity: Identity = field(default_factory=Identity)
+    allowed: int = 1
+    decisions: Decisions = field(init=False)
+    transactions: Transactions = field(default_factory=Transactions)
+    remote_starts: dict[int, tuple[str, float]] = field(default_factory=dict)
+    """Connector → (tag of our own RemoteStart, monotonic time until which it is accepted unasked)."""
+    mailbox: CommandMailbox = field(init=False)
+    mailbox_owner: Ownership = field(default_factory=Ownership)
+    response_owner: Ownership = field(default_factory=Ownership)
+    response_registers: bytearray = field(default_factory=lambda: bytearray(2 * RESPONSE_REGISTERS))
+    response_text_registers: bytearray = field(default_factory=lambda: bytearray(2 * RESPONSE_TEXT_REGISTERS))
+
+    def __post_init__(self) -> None:
+        self.mailbox = CommandMailbox(bytearray(2 * COMMAND_REGISTERS))
+        self.decisions = Decisions(self.number)
+        self.connectors = [Connector(k, self) for k in range(self.connector_count + 1)]
+
+    @property
+    def place(self) -> int:
+        """1..20: its place in its bank."""
+        return (self.number - 1) % CHARGE_POINTS_PER_BANK + 1
+
+    @property
+    def whole(self) -> Connector:
+        """Connector 0."""
+        return self.connectors[0]
+
+    @property
+    def connected(self) -> bool:
+        return self.link is not None
+
+    @property
+    def charge_point(self) -> ChargePoint:
+        """Itself: rows of block 0 and of connectors ask the same question of their record."""
+        return self
+
+    @property
+    def comm_error(self) -> bool:
+        """Values are not to be trusted: the link is down or silent (the table)."""
+        return self.link is None or self.silent
+
+    @property
+    def real_connectors(self) -> list[Connector]:
+        return self.connectors[1:]
+
+    def connector(self, number: int) -> Connector | None:
+        """The configured connector with this OCPP id (0 = the whole), or None."""
+        return self.connectors[number] if 0 <= number <= self.connector_count else None
+
+    def count_update(self) -> None:
+        """Block 0 has its own `update_counter`."""
+        self.whole.count_update()
+
+    def touch(self) -> None:
+        """Blocks 0 and 9 changed."""
+        self.bank.changed.add((self.place, 0))
+        self.bank.changed.add((self.place, 9))
+
+    def touch_mailbox(self) -> None:
+        self.bank.changed.add((self.place, 8))
+        self.bank.changed.add((self.place, 0))
+
+    def touch_all(self) -> None:
+        """The link came or went: everything that depends on it shows so."""
+        for block in range(self.connector_count + 1):
+            self.bank.changed.add((self.place, block))
+        self.bank.changed.add((self.place, 8))
+        self.bank.changed.add((self.place, 9))
+
+    def note_quirk(self, quirk: QuirkBits) -> None:
+        """Remember a tolerated deviation in `quirks`."""
+        if quirk and quirk & ~self.quirks:
+            self.quirks |= int(quirk)
+            self.touch()
+
+    def offer(self, command: Command, now: float) -> None:
+        """Hand a command to the link, or fail it at once for want of one (modbus.md, Command mailbox)."""
+        if self.link is None:
+            command.report(failed(CommandError.offline), now)
+        elif not self.registered:
+            command.report(failed(CommandError.not_registered), now)
+        else:
+            self.link.offer(command, now)
