@@ -42,37 +42,33 @@ class MbapFramer:
     bytes nobody meant as a request, so from then on nothing is read and `fault` says why (modbus.md, TCP).
     """
 
-    __slots__ = ("_rest", "fault")
+    __slots__ = ("begun", "fault")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self.begun = b""
+        """What has come of the frame that has begun and not ended, less than one frame."""
         self.fault: str | None = None
-
-    @property
-    def within_frame(self) -> bool:
-        """True while a frame has begun and not ended."""
-        return bool(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes, oldest first. Frames ahead of a fault are still good and are returned."""
         if self.fault is not None:
             return []
-        if self._rest:
-            data = self._rest + data
+        if self.begun:
+            data = self.begun + data
         frames: list[bytes] = []
         start, size = 0, len(data)
         while size - start >= _PREFIX:
             protocol, length = _protocol_and_length(data, start)
             if protocol != 0 or not MIN_MBAP_LENGTH <= length <= MAX_MBAP_LENGTH:
                 self.fault = f"protocol id {protocol}" if protocol != 0 else f"length {length}"
-                self._rest = b""
+                self.begun = b""
                 return frames
             end = start + _PREFIX + length
             if end > size:
                 break
             frames.append(data[start:end])
             start = end
-        self._rest = data[start:]
+        self.begun = data[start:]
         return frames
 
 

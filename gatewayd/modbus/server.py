@@ -47,9 +47,11 @@ class Server:
 
     def answer_tcp(self, unit: int, pdu: bytes, client: Hashable, now: float) -> bytes:
         """The answer to a PDU of at least one byte; 0B where nobody has this unit id. `now`: monotonic seconds."""
-        bank = self._units.banks()[0] if unit in _TCP_BANK_1 else self._units.find(unit)
+        bank = self._units.find(unit)
         if bank is None:
-            return self._refuse(pdu, NOBODY)
+            if unit not in _TCP_BANK_1:
+                return self._refuse(pdu, NOBODY)
+            bank = self._units.banks()[0]
         return self._answer(bank, pdu, client, now)
 
     def answer_rtu(self, unit: int, pdu: bytes, client: Hashable, now: float) -> bytes | None:
@@ -99,7 +101,7 @@ class TcpSession:
     `receive` returned is sent; None = go on.
     """
 
-    __slots__ = ("_framer", "_server", "client", "deadline", "last_request_s")
+    __slots__ = ("_framer", "_server", "client", "deadline", "fault", "last_request_s")
 
     def __init__(self, server: Server, client: Hashable, now: float) -> None:
         self._server = server
@@ -107,28 +109,25 @@ class TcpSession:
         self.client = client
         self.last_request_s = now
         self.deadline = inf
-
-    @property
-    def fault(self) -> str | None:
-        return self._framer.fault
+        self.fault: str | None = None
 
     def receive(self, data: bytes, now: float) -> bytes:
         """The answers to the requests that `data` completes, in their order. A bug in a bank propagates."""
         framer = self._framer
         requests = framer.feed(data)
-        if framer.within_frame:
+        self.fault = framer.fault
+        if framer.begun:
             # A frame's time counts from its first byte, so a client that sends one now and then gains nothing.
             if requests or self.deadline == inf:
                 self.deadline = now + FRAME_TIMEOUT_S
         else:
             self.deadline = inf
-        if not requests:
-            return b""
-        self.last_request_s = now
-        answer = self._server.answer_tcp
-        client = self.client
-        answers = [tcp_answer(request, answer(request[6], request[7:], client, now)) for request in requests]
-        return answers[0] if len(answers) == 1 else b"".join(answers)
+        answers = b""
+        for request in requests:
+            answers += tcp_answer(request, self._server.answer_tcp(request[6], request[7:], self.client, now))
+        if requests:
+            self.last_request_s = now
+        return answers
 
     def closed(self) -> None:
         """The connection is gone."""

@@ -32,7 +32,7 @@ def test_pipelined_and_segmented_frames_come_out_whole(sent: list[bytes], cuts: 
     framer = MbapFramer()
     got = [frame for piece in pieces(b"".join(sent), cuts) for frame in framer.feed(piece)]
     assert got == sent
-    assert not framer.within_frame
+    assert framer.begun == b""
     assert framer.fault is None
 
 
@@ -41,9 +41,9 @@ def test_byte_at_a_time() -> None:
     whole = frame(0xABCD, 17, b"\x03\x00\x00\x00\x7d")
     for byte in whole[:-1]:
         assert framer.feed(bytes((byte,))) == []
-        assert framer.within_frame
+        assert framer.begun
     assert framer.feed(whole[-1:]) == [whole]
-    assert not framer.within_frame
+    assert framer.begun == b""
 
 
 @given(frames, st.integers(1, 0xFFFF), st.lists(st.integers(0, 2000), max_size=20), st.binary(max_size=40))
@@ -55,7 +55,7 @@ def test_a_wrong_protocol_id_ends_it_after_the_frames_ahead(
     got = [frame for piece in pieces(stream, cuts) for frame in framer.feed(piece)]
     assert got == ahead
     assert framer.fault == f"protocol id {protocol}"
-    assert not framer.within_frame
+    assert framer.begun == b""
     assert framer.feed(frame(1, 1, b"\x03\x00\x00\x00\x01")) == []
 
 
@@ -83,7 +83,7 @@ def test_less_than_one_frame_is_held(noise: list[bytes]) -> None:
     framer = MbapFramer()
     for piece in noise:
         framer.feed(piece)
-        assert len(framer._rest) < 6 + 254
+        assert len(framer.begun) < 6 + 254
 
 
 @pytest.mark.parametrize("size", [2, 5, 252, 253])

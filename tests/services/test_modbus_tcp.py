@@ -11,23 +11,25 @@ import os
 import resource
 import socket
 import struct
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from ctypes import addressof, create_string_buffer
+from fcntl import ioctl
+from termios import FIONREAD
 
 import pytest
 import trio
 from pymodbus.client import ModbusTcpClient
 from trio.testing import MockClock
 
-from gatewayd.config import ModbusTcp
+from gatewayd.assembly import build_site, build_units
+from gatewayd.config import ChargePoint, Config, ModbusTcp
 from gatewayd.modbus import places
 from gatewayd.modbus.server import Server
-from gatewayd.points.bank import Bank, Units
-from gatewayd.points.block import Format
+from gatewayd.points.bank import Bank
 from gatewayd.services import modbus_tcp
 from gatewayd.services.modbus_tcp import open_listener, serve
-from gatewayd.site.model import Site
 
 PATIENCE_S = 5  # what a test waits for an answer before it fails
 
@@ -103,10 +105,8 @@ class Gateway:
 
     def __init__(self, **config: object) -> None:
         self.config = ModbusTcp(**config)  # type: ignore[arg-type]
-        self.site = Site()
-        self.site.add_charge_point(1, "CP001", 2)
-        self.site.add_charge_point(2, "CP002", 1)
-        units = Units([Bank(records, Format()) for records in self.site.banks], 1)
+        whole = Config(charge_points=(ChargePoint(1, "CP001", 2), ChargePoint(2, "CP002", 1)))
+        units = build_units(build_site(whole, 0, 0, ""), whole)
         self.server = Server(units, writes=True, on_exception=lambda code: None)
         self.listeners = open_listener("127.0.0.1", 0)
         self.port = self.listeners[0].getsockname()[1]
@@ -284,12 +284,17 @@ async def test_a_half_closed_client_gets_its_answers_and_then_the_end(clock: Moc
         assert await client.closed_by_gateway()
 
 
+def pump_side(client: Client, pump: modbus_tcp._Pump) -> modbus_tcp._Connection:
+    """The gateway's end of a client's connection."""
+    port = client.sock.getsockname()[1]
+    return next(connection for connection in pump._connections.values() if connection.client.port == port)
+
+
 async def clog(gateway: Gateway, pump: modbus_tcp._Pump, source: str = "127.0.0.1") -> tuple[Client, int]:
     """A client that asks and does not read, until the gateway has stopped reading it; and how often it has asked."""
-    others = len(pump._connections)
     client = await gateway.connect(source, receive_buffer=4096)
-    await gateway.settled(lambda: len(pump._connections) > others)
-    connection = list(pump._connections.values())[-1]
+    assert await client.is_served()
+    connection = pump_side(client, pump)
     asked = 0
     with trio.fail_after(PATIENCE_S):
         while not connection.unsent:
@@ -302,16 +307,15 @@ async def test_a_client_that_does_not_read_is_not_read(clock: MockClock, pumps: 
     async with running() as gateway:
         good = await gateway.connect()
         clogged, asked = await clog(gateway, pumps[0])
-        connection = list(pumps[0]._connections.values())[-1]
-        most = (modbus_tcp.RECEIVE_BYTES // 12 + 1) * 259
-        with trio.move_on_after(0.2):
-            while True:
-                await clogged.send(read(3300, 125, transaction=asked & 0xFFFF))
-                asked += 1
-                assert 0 < len(connection.unsent) <= most
+        connection = pump_side(clogged, pumps[0])
+        more = range(asked, asked + 1000)
+        await clogged.send(b"".join(read(3300, 125, transaction=number & 0xFFFF) for number in more))
         assert await good.is_served()
+        waiting_in_kernel = ioctl(connection.sock, FIONREAD, bytes(4))
+        assert int.from_bytes(waiting_in_kernel, sys.byteorder) > modbus_tcp.RECEIVE_BYTES
+        assert len(connection.unsent) <= (modbus_tcp.RECEIVE_BYTES // 12 + 1) * 259
         # Nothing was lost: everything that was asked is answered, in order, once the client reads.
-        for number in range(asked):
+        for number in range(more.stop):
             answer = await clogged.answer()
             assert (answer[:2], len(answer)) == (struct.pack(">H", number & 0xFFFF), 259)
         assert connection.unsent == b""
@@ -447,9 +451,9 @@ async def test_a_connection_is_idle_from_its_beginning(clock: MockClock) -> None
     async with running(max_clients=1) as gateway:
         silent = await gateway.connect()
         await gateway.settled(lambda: gateway.clients == [1])
-        clock.jump(59)
+        clock.jump(50)
         assert await (await gateway.connect()).closed_by_gateway()
-        clock.jump(1)
+        clock.jump(10)
         assert await (await gateway.connect()).is_served()
         assert await silent.closed_by_gateway()
 
@@ -462,7 +466,7 @@ async def test_a_half_closed_connection_goes_to_its_own_address_only(
         assert await other.is_served()
         clogged, _ = await clog(gateway, pumps[0], "127.0.0.2")
         clogged.sock.shutdown(socket.SHUT_WR)  # not seen by the gateway as long as it does not read
-        connection = list(pumps[0]._connections.values())[-1]
+        connection = pump_side(clogged, pumps[0])
         await gateway.settled(lambda: modbus_tcp._place(connection).half_closed)
         assert await (await gateway.connect("127.0.0.4")).closed_by_gateway()
         assert await (await gateway.connect("127.0.0.2")).is_served()
@@ -484,7 +488,7 @@ async def test_an_unacknowledged_connection_goes_to_its_own_address_only(
         assert await other.is_served()
         dead = await gateway.connect("127.0.0.2")
         assert await dead.is_served()
-        connection = list(pumps[0]._connections.values())[-1]
+        connection = pump_side(dead, pumps[0])
         deaf(dead.sock)
         await dead.send(READ_MAGIC)
         assert modbus_tcp._place(connection).unacknowledged_s < 0.1
@@ -501,7 +505,7 @@ async def test_a_peer_that_acknowledges_is_not_dead_however_long_it_was_quiet(
     async with running() as gateway:
         client = await gateway.connect()
         assert await client.is_served()
-        connection = next(iter(pumps[0]._connections.values()))
+        connection = pump_side(client, pumps[0])
         await gateway.settled(lambda: modbus_tcp._place(connection).unacknowledged_s == 0)
         await trio.sleep(0.1)
         assert await client.is_served()
