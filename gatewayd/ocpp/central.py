@@ -29,7 +29,7 @@ from gatewayd.site.codes import (
 )
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Request, Verdict, ask_bms
-from gatewayd.site.meter import feed
+from gatewayd.site.meter import Meter, feed, update
 from gatewayd.site.timestamp import format_utc, parse, trusted
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 DIAGNOSTICS_TEXTS = {"UploadFailure": "UploadFailed"}
 """LogStatusNotification's word for what DiagnosticsStatusNotification calls UploadFailed (ocpp.md, Errors)."""
+
+BOOT_LOOP_S = 300.0
+"""As many Boots as `ChargePoint.boots` holds within this long are a loop (quirk B3)."""
+OLDER_S = 60.0
+"""How far a clock may be set back before what it stamped counts as nonsense: as far as a stamp may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,16 @@ class Inbound:
         """Answer; after the journal is committed up to `durable`. `withheld`: not at all if it cannot be."""
         self.session.reply(self.id, payload, durable, withheld=withheld)
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Request, decided: Callable[[Verdict], None]) -> None:
         """Put this to the BMS; withdrawn if the connection closes first."""
-        self.session.asked.append(request)
+        asked = self.session.asked
+
+        def reply(verdict: Verdict) -> None:
+            asked.remove(request)
+            decided(verdict)
+
+        request.reply = reply
+        asked.append(request)
         ask_bms(self.charge_point, request, self.now, self.charge_point.bank.site.agenda)
 
     def time(self, text: str | None) -> float:
@@ -95,6 +107,9 @@ def boot_notification(call: Inbound, request: core.BootNotification) -> None:
     who.serial = request.chargePointSerialNumber or request.chargeBoxSerialNumber or ""
     who.firmware, who.meter_serial = request.firmwareVersion or "", request.meterSerialNumber or ""
     cp.booted = True
+    cp.boots.append(call.now)
+    if len(cp.boots) == cp.boots.maxlen and call.now - cp.boots[0] <= BOOT_LOOP_S:
+        cp.note_quirk(QuirkBits.boot_loop)
     now_text = format_utc(call.epoch)
     call.reply(core.BootNotificationAnswer("Accepted", now_text, call.session.heartbeat_interval_s))
     call.session.register(call.now)
@@ -109,17 +124,27 @@ def status_notification(call: Inbound, request: core.StatusNotification) -> None
     """The status of a connector, or with connectorId 0 of the whole. One older than shown changes nothing."""
     connector = call.connector(request.connectorId)
     if connector is not None:
-        stamp = call.epoch if request.timestamp is None else call.time(request.timestamp)
-        if connector.status_time is None or stamp >= connector.status_time:
-            connector.status_time, connector.status_at = stamp, call.now
-            connector.status = code_of(Status, request.status)
-            connector.error_code = code_of(ErrorCode, request.errorCode)
-            connector.vendor_error_code = request.vendorErrorCode or ""
-            if Status.unlisted in (connector.status, connector.error_code):
-                call.charge_point.note_quirk(QuirkBits.unlisted_value)
-            sessions.status_changed(connector, call.now)
-            connector.touch()
+        stamp = call.epoch if request.timestamp is None else min(call.time(request.timestamp), call.epoch)
+        if not _shows_newer(connector, stamp, call.epoch):
+            _show_status(call, connector, request, stamp)
     call.reply(Empty())
+
+
+def _shows_newer(connector: Connector, stamp: float, epoch: float) -> bool:
+    """Whether the status shown is the newer one; not if its time lies in the future, since some clock was set back."""
+    shown = connector.status_time
+    return shown is not None and stamp < shown <= epoch + OLDER_S
+
+
+def _show_status(call: Inbound, connector: Connector, request: core.StatusNotification, stamp: float) -> None:
+    connector.status_time, connector.status_at = stamp, call.now
+    connector.status = code_of(Status, request.status)
+    connector.error_code = code_of(ErrorCode, request.errorCode)
+    connector.vendor_error_code = request.vendorErrorCode or ""
+    if Status.unlisted in (connector.status, connector.error_code):
+        call.charge_point.note_quirk(QuirkBits.unlisted_value)
+    sessions.status_changed(connector, call.now)
+    connector.touch()
 
 
 def meter_values(call: Inbound, request: core.MeterValues) -> None:
@@ -135,6 +160,9 @@ def meter_values(call: Inbound, request: core.MeterValues) -> None:
 
 def take_samples(call: Inbound, connector: Connector, values: list[Any]) -> None:
     """Feed samples to the connector's meter, and note what was tolerated."""
+    shown = connector.meter.time_epoch
+    if shown is not None and shown > call.epoch + OLDER_S:  # our own clock was set back: nothing shown is newer
+        connector.meter.time_epoch = None
     entries = [(value.timestamp, value.sampledValue) for value in values]
     tolerated = feed(connector.meter, entries, call.epoch)
     connector.meter_at = call.now
@@ -154,10 +182,10 @@ def authorize(call: Inbound, request: core.Authorize) -> None:
             request.connectorId or 0,
             call.epoch,
             id_tag=request.idTag,
-            reply=lambda verdict: call.reply(
-                core.AuthorizeAnswer(id_tag_info(verdict)), call.charge_point.bank.site.journal.written
-            ),
-        )
+        ),
+        lambda verdict: call.reply(
+            core.AuthorizeAnswer(id_tag_info(verdict)), call.charge_point.bank.site.journal.written
+        ),
     )
 
 
@@ -168,15 +196,23 @@ def id_tag_info(verdict: Verdict) -> IdTagInfo:
 
 
 def start_transaction(call: Inbound, request: core.StartTransaction) -> None:
-    """Waits for the BMS; a repetition is answered as before, unasked (quirk T4)."""
+    """Waits for the BMS; a repetition is answered as before, unasked (quirk T4), one that waits already with the
+    first."""
     cp, connector = call.charge_point, call.connector(request.connectorId)
-    known = cp.transactions.known_start(request.connectorId, request.timestamp, request.idTag, request.meterStart)
-    if known is not None:
+    key = (request.connectorId, request.timestamp, request.idTag, request.meterStart)
+    waiting = call.session.starting.get(key)
+    known = cp.transactions.known_start(*key)
+    if waiting is not None or known is not None:
         cp.note_quirk(QuirkBits.duplicate_start)
+    if known is not None:
         answer = core.StartTransactionAnswer(IdTagInfo(known.answer), known.id)
         call.reply(answer, cp.bank.site.journal.written, withheld=True)
         return
+    if waiting is not None:
+        waiting.append(call.id)
+        return
     start_epoch = call.time(request.timestamp)
+    call.session.starting[key] = [call.id]
 
     def decided(verdict: Verdict) -> None:
         started = sessions.start(
@@ -184,7 +220,8 @@ def start_transaction(call: Inbound, request: core.StartTransaction) -> None:
             verdict.status.name, request.reservationId, call.epoch,
         )  # fmt: skip
         answer = core.StartTransactionAnswer(id_tag_info(verdict), started.id)
-        call.reply(answer, cp.bank.site.journal.written, withheld=True)
+        for call_id in call.session.starting.pop(key):
+            call.session.reply(call_id, answer, cp.bank.site.journal.written, withheld=True)
 
     if connector is None or sessions.started_by_us(cp, request.connectorId, request.idTag, call.now):
         decided(Verdict(ResponseStatus.Accepted if connector is not None else ResponseStatus.Invalid))
@@ -197,8 +234,8 @@ def start_transaction(call: Inbound, request: core.StartTransaction) -> None:
             request.meterStart,
             reservation_id=request.reservationId,
             id_tag=request.idTag,
-            reply=decided,
-        )
+        ),
+        decided,
     )
 
 
@@ -210,14 +247,28 @@ def stop_transaction(call: Inbound, request: core.StopTransaction) -> None:
     if reason == StopReason.unlisted:
         cp.note_quirk(QuirkBits.unlisted_value)
     stopped = sessions.stop(
-        cp, request.transactionId, stop_epoch, request.meterStop, reason, request.idTag or "", call.epoch
-    )
-    connector = None if stopped is None else cp.connector(stopped.connector)
+        cp, request.transactionId, stop_epoch, request.meterStop, reason, request.idTag or "", request.timestamp,
+        began=_began(call, request),
+    )  # fmt: skip
+    connector = cp.connector(stopped.connector)
     if connector is not None and request.transactionData:
         take_samples(call, connector, request.transactionData)
         connector.touch()
     info = IdTagInfo("Accepted") if request.idTag else None
     call.reply(core.StopTransactionAnswer(info), cp.bank.site.journal.written, withheld=True)
+
+
+def _began(call: Inbound, request: core.StopTransaction) -> tuple[float, int] | None:
+    """When the transaction began and the energy register then, as its own data says; None where it does not."""
+    first = Meter()
+    for value in request.transactionData or ():
+        epoch, bad = trusted(parse(value.timestamp), call.epoch)
+        if bad:
+            continue
+        update(first, value.sampledValue, epoch)
+        if first.energy_active_import_wh is not None:
+            return epoch, round(first.energy_active_import_wh)
+    return None
 
 
 def data_transfer(call: Inbound, request: core.DataTransfer) -> None:
@@ -232,11 +283,11 @@ def data_transfer(call: Inbound, request: core.DataTransfer) -> None:
             timestamp=call.epoch,
             key=key,
             text=request.data or "",
-            reply=lambda verdict: call.reply(
-                core.DataTransferAnswer(verdict.status.name, verdict.text or None),
-                call.charge_point.bank.site.journal.written,
-            ),
-        )
+        ),
+        lambda verdict: call.reply(
+            core.DataTransferAnswer(verdict.status.name, verdict.text or None),
+            call.charge_point.bank.site.journal.written,
+        ),
     )
 
 
@@ -280,10 +331,10 @@ def sign_certificate(call: Inbound, request: security.SignCertificate) -> None:
             RequestType.SignCertificate,
             timestamp=call.epoch,
             text=request.csr,
-            reply=lambda verdict: call.reply(
-                security.SignCertificateAnswer(verdict.status.name), call.charge_point.bank.site.journal.written
-            ),
-        )
+        ),
+        lambda verdict: call.reply(
+            security.SignCertificateAnswer(verdict.status.name), call.charge_point.bank.site.journal.written
+        ),
     )
 
 

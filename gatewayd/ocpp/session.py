@@ -40,6 +40,8 @@ class Send:
     durable: int = 0
     withheld: bool = False
     """Not sent at all if the commit fails: the charge point repeats what it gets no answer to (promises, R5)."""
+    since: float = 0.0
+    """Monotonic time when it was said; whoever waits for the disk does not wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class Close:
 
 
 Word = Send | Close
+
+StartKey = tuple[int, str, str, int]
+"""What tells one StartTransaction from another: connector, timestamp, id tag, meter (ocpp.md, Transactions)."""
 
 
 @dataclass(slots=True)
@@ -81,6 +86,10 @@ class Session:
     open_call: OpenCall | None = None
     asked: list[Request] = field(default_factory=list)
     """Decisions that wait for the BMS on behalf of this connection."""
+    starting: dict[StartKey, list[str]] = field(default_factory=dict)
+    """StartTransactions that wait for the BMS → the ids of all Calls that said it: one decision answers them all."""
+    closing: bool = False
+    """A Close is among the words: nothing that comes after it will be sent."""
     _numbers: int = 0
     _unanswered: int = 0
     _faults: int = 0
@@ -113,6 +122,7 @@ class Session:
         for request in self.asked:
             cp.decisions.withdraw(request)
         self.asked.clear()
+        self.starting.clear()
         if cp.link is self:
             cp.link, cp.link_state, cp.registered = None, LinkState.lost, False
         call, self.open_call = self.open_call, None
@@ -127,12 +137,10 @@ class Session:
 
     def received(self, text: str | bytes, now: float) -> None:
         """A message came. Whatever it holds, this never raises for it."""
-        cp = self.charge_point
-        cp.bank.site.advance(now)
-        cp.message_at = now
-        if cp.silent:
-            cp.silent = False
-            cp.touch_all()
+        if not self._open:
+            return
+        self.heard(now)
+        self.charge_point.message_at = now
         frame = frames.parse(text)
         if isinstance(frame, frames.Call):
             self._called(frame, now)
@@ -144,14 +152,25 @@ class Session:
             self._heard = True
             self._expect_no_boot(now)
 
+    def heard(self, now: float) -> None:
+        """Any sign of life, a pong for instance: the values are to be trusted again."""
+        cp = self.charge_point
+        cp.bank.site.advance(now)
+        if cp.silent and cp.link is self:
+            cp.silent = False
+            cp.touch_all()
+
     def went_silent(self, now: float) -> None:
         """Nothing was heard for too long: the values are not to be trusted (`comm_error`)."""
-        self.charge_point.bank.site.advance(now)
-        self.charge_point.silent = True
-        self.charge_point.touch_all()
+        cp = self.charge_point
+        cp.bank.site.advance(now)
+        if cp.link is self:
+            cp.silent = True
+            cp.touch_all()
 
-    def round_trip(self, seconds: float) -> None:
+    def round_trip(self, seconds: float, now: float) -> None:
         """A pong came back after this long."""
+        self.heard(now)
         self.charge_point.round_trip_ms = round(seconds * 1000)
 
     # --- what comes in --------------------------------------------------------------------------------------
@@ -163,7 +182,8 @@ class Session:
                 raise schema.PayloadError(frames.ErrorCode.NOT_IMPLEMENTED, call.action)
             request = schema.decode_request(call.action, call.payload)
         except schema.PayloadError as error:
-            self._fault(QuirkBits.schema_violation, f"{call.action[:50]}: {error.description}")
+            unknown = error.code is frames.ErrorCode.NOT_IMPLEMENTED
+            self._fault(QuirkBits(0) if unknown else QuirkBits.schema_violation, f"{call.action[:50]!r}: {error}")
             self._send(frames.call_error(call.id, error.code, error.description))
             return
         handler(central.Inbound(self.charge_point, self, call.id, now), request)
@@ -173,6 +193,7 @@ class Session:
         if frame.id is not None and frame.code is not None:
             self._send(frames.call_error(frame.id, frame.code, frame.reason))
         elif frame.id is not None and self.open_call is not None and frame.id == self.open_call.id:
+            self._unanswered = 0
             self._conclude(failed(CommandError.call_error, text=frame.reason), now)
 
     def _fault(self, quirk: QuirkBits, what: str) -> None:
@@ -180,17 +201,21 @@ class Session:
         cp = self.charge_point
         cp.bank.site.count("ocpp_errors")
         cp.note_quirk(quirk)
+        self._note(logging.WARNING, what)
+
+    def _note(self, level: int, what: str) -> None:
+        """Log something of the peer's, as often as one peer may; its text cannot begin a line of its own."""
         self._faults += 1
         if self._faults <= LOGGED_FAULTS:
-            log.warning("%s: %s", cp.name, what)
+            log.log(level, "%s: %s", self.charge_point.name, what.encode("unicode_escape").decode())
 
     def _answered(self, frame: frames.CallResult | frames.CallError, now: float) -> None:
         call = self.open_call
         if call is None or frame.id != call.id:
+            if frame.id.startswith(self.id_prefix):
+                self._unanswered = 0  # slow, but it answers: no reason to close the link (quirk C6)
             self.charge_point.note_quirk(QuirkBits.late_answer)
-            self._faults += 1
-            if self._faults <= LOGGED_FAULTS:
-                log.info("%s: answer to no open Call, too late or never asked", self.charge_point.name)
+            self._note(logging.INFO, f"answer {frame.id!r} to no open Call, too late or never asked")
             return
         self._unanswered = 0
         if isinstance(frame, frames.CallError):
@@ -219,7 +244,9 @@ class Session:
             self._send(frames.call_result(call_id, schema.encode(payload)), durable, withheld=withheld)
 
     def _send(self, text: str, durable: int = 0, *, withheld: bool = False) -> None:
-        self.words.append(Send(text, durable, withheld))
+        if self.closing:
+            return
+        self.words.append(Send(text, durable, withheld, self.charge_point.bank.site.now))
         self.on_word()
 
     # --- registration ---------------------------------------------------------------------------------------
@@ -255,15 +282,16 @@ class Session:
         """Take a command; its request is judged at once, sent when no Call is open."""
         try:
             action, request = self._request_of(command)
-        except BadParameter as error:
+            schema.encode(request)
+        except (BadParameter, schema.PayloadError) as error:
             command.report(failed(CommandError.bad_parameter, text=str(error)), now)
             return
         command.report(Report(CommandState.queued), now)
         slot = command.slot or f"{id(command)}"
-        replaced = self.waiting.pop(slot, None)
+        replaced = self.waiting.get(slot)
         if replaced is not None:
             replaced[0].finished = True  # the newer value speaks for both
-        self.waiting[slot] = (command, request, action)
+        self.waiting[slot] = (command, request, action)  # in the place of the older one: nobody has to wait for ever
         self._pump(now)
 
     def _request_of(self, command: Command) -> tuple[str, Payload]:
@@ -274,17 +302,21 @@ class Session:
 
     def _pump(self, now: float) -> None:
         """Send the next command unless a Call is open."""
-        if self.open_call is not None or not self.waiting or not self._open:
-            return
-        command, request, action = self.waiting.pop(next(iter(self.waiting)))
-        self._numbers += 1
-        call_id = f"{self.id_prefix}{self._numbers}"
-        timeout = self.charge_point.bank.site.agenda.at(now + self.call_timeout_s, self._timed_out)
-        self.open_call = OpenCall(call_id, action, command, now, timeout)
-        if not isinstance(command.payload, Payload) and (send := operation_of(command).send) is not None:
-            send(self.charge_point, command, request)
-        self._send(frames.call(call_id, action, schema.encode(request)), command.durable)
-        command.report(Report(CommandState.sent), now)
+        while self.open_call is None and self.waiting and self._open and not self.closing:
+            command, request, action = self.waiting.pop(next(iter(self.waiting)))
+            if not isinstance(command.payload, Payload) and (send := operation_of(command).send) is not None:
+                send(self.charge_point, command, request)
+            try:
+                raw = schema.encode(request)
+            except schema.PayloadError as error:  # of what it takes along
+                command.report(failed(CommandError.bad_parameter, text=str(error)), now)
+                continue
+            self._numbers += 1
+            call_id = f"{self.id_prefix}{self._numbers}"
+            timeout = self.charge_point.bank.site.agenda.at(now + self.call_timeout_s, self._timed_out)
+            self.open_call = OpenCall(call_id, action, command, now, timeout)
+            self._send(frames.call(call_id, action, raw), command.durable)
+            command.report(Report(CommandState.sent), now)
 
     def _conclude(self, report: Report, now: float) -> None:
         call, self.open_call = self.open_call, None
@@ -304,9 +336,11 @@ class Session:
         self._conclude(failed(CommandError.no_answer), now)
 
     def close(self, code: int, reason: str) -> None:
-        """Have the edge close the WebSocket."""
-        self.words.append(Close(code, reason))
-        self.on_word()
+        """Have the edge close the WebSocket; what was said before still goes out, nothing after."""
+        if not self.closing:
+            self.closing = True
+            self.words.append(Close(code, reason))
+            self.on_word()
 
 
 class _Quiet:

@@ -5,6 +5,7 @@ Whoever changes it calls one of its `touch…()`, so that the bank encodes those
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -94,6 +95,10 @@ class ChargePoint:
     rate_units: int = 0
     max_stack_level: int | None = None
     send_list_max_length: int | None = None
+    boots: deque[float] = field(default_factory=lambda: deque(maxlen=3))
+    """Monotonic times of the last BootNotifications; three within 5 minutes are a loop (quirk B3)."""
+    assume_subprotocol: bool = False
+    """Quirk profile: a handshake that offers no subprotocol means ocpp1.6 (quirk H1)."""
     booted: bool = False
     """A BootNotification was heard since the gateway started."""
     identity: Identity = field(default_factory=Identity)

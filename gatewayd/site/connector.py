@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gatewayd.site.agenda import Entry
 from gatewayd.site.charging_profile import Profile
 from gatewayd.site.codes import Status
 from gatewayd.site.command import Trigger, TriggerOutcome
@@ -37,7 +38,8 @@ class Connector:
     """Epoch seconds of the status shown; an older one does not overwrite it (quirk M10)."""
     status_at: float | None = None
     """Monotonic time when it came."""
-    available_since: float | None = None
+    ghost: tuple[Transaction, Entry] | None = None
+    """The open transaction that the status Available contradicts, and when it is closed for that (quirk T8)."""
     meter: Meter = field(default_factory=Meter)
     meter_at: float | None = None
     meter_fresh: bool = False

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 INFORMATIVE_MAX = 16
 """Informative requests kept per charge point until the BMS confirms them (modbus.md)."""
+WAITING_MAX = 16
+"""Requests of one charge point that may wait at once. It may have one Call open, so a second one is a fault already:
+a few are shown one after the other, a flood is answered with the default."""
 EXPIRED_KEPT = 16
 """Sequences remembered to say too_late instead of bad_sequence."""
 REMEMBER_FLAG = 1
@@ -148,13 +151,11 @@ class Decisions:
     def respond(self, sequence: int, verdict: Verdict, journal: Journal) -> Request | None:
         """The BMS wrote `response_sequence`; returns the request that this answered or confirmed, if any.
 
-        A value that was written before does nothing, so a PLC may write its block in every cycle."""
-        if sequence == self.last_response:
-            return None
-        self.last_response = sequence
+        A wrong value that is written again does nothing more, so a PLC may write its block in every cycle."""
+        repeated, self.last_response = sequence == self.last_response, sequence
         current = self.current
         if current is NOTHING_ASKED or sequence != current.sequence:
-            if sequence:
+            if sequence and not repeated:
                 late = sequence in self.expired
                 self.state = ResponseState.too_late if late else ResponseState.bad_sequence
             return None
@@ -175,8 +176,11 @@ class Decisions:
     def withdraw(self, request: Request) -> None:
         """Nobody waits for this any more: its link is gone."""
         if request in self.waiting:
+            shown = self.waiting[0] is request
             self.expired.append(request.sequence)
             self._remove(request)
+            if shown and self.waiting:
+                self.state = ResponseState.idle
 
     def _conclude(self, request: Request, verdict: Verdict, state: ResponseState) -> None:
         shown = self.waiting[0] is request
@@ -213,11 +217,18 @@ def ask_bms(charge_point: ChargePoint, request: Request, now: float, agenda: Age
     """Put a request to the BMS with the site's deadline and default (modbus.md, Decision mailbox)."""
     site, decisions = charge_point.bank.site, charge_point.decisions
 
+    def default() -> Verdict:
+        return default_verdict(site.decision_default, request.type, request.id_tag, site.tags, site.epoch)
+
     def too_late(_now: float) -> None:
-        verdict = default_verdict(site.decision_default, request.type, request.id_tag, site.tags, site.epoch)
-        decisions.expire(request, verdict)
+        decisions.expire(request, default())
         charge_point.touch()
 
+    if len(decisions.waiting) >= WAITING_MAX:
+        site.count("ocpp_errors")
+        if request.reply is not None:
+            request.reply(default())
+        return
     timeout_s = site.decision_timeout / 10
     decisions.ask(request, timeout_s, now, agenda, site.journal)
     request.entry = agenda.at(now + timeout_s, too_late)

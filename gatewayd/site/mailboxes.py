@@ -76,7 +76,8 @@ def commit_response(charge_point: ChargePoint, fields: Fields) -> None:
     )
     answered = charge_point.decisions.respond(sequence, verdict, site.journal)
     remember = number(fields, "response_flags") & REMEMBER_FLAG
-    if answered is not None and remember and answered.id_tag and verdict.status <= ResponseStatus.ConcurrentTx:
+    judged = ResponseStatus.Accepted <= verdict.status <= ResponseStatus.ConcurrentTx
+    if answered is not None and not answered.informative and remember and answered.id_tag and judged:
         site.tags.put(Tag(answered.id_tag, int(verdict.status), verdict.expiry, verdict.parent_id_tag), site.journal)
         site.touch()
     charge_point.touch()

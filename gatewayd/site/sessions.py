@@ -11,7 +11,8 @@ from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Request
 from gatewayd.site.journal import SaveFact, SaveTransaction
 from gatewayd.site.kept import keep
-from gatewayd.site.transaction import Transaction
+from gatewayd.site.timestamp import FUTURE_TOLERANCE_S
+from gatewayd.site.transaction import Transaction, lone_stop
 
 GHOST_S = 60.0
 """A connector that is Available this long has no transaction, whatever the charge point forgot to say (quirk T8)."""
@@ -19,6 +20,10 @@ METER_FRESH_S = 180.0
 """Meter values are fresh this long: three of the usual intervals of 60 s."""
 ENERGY_SANE_WH = 1 << 40
 """Energy registers beyond this are a fault, not a meter."""
+
+
+TAKEN_OVER_MAX = 1 << 30
+"""Transaction ids of a charge point's own that are believed: whatever it says, half of the ids remain to be given."""
 
 
 def started_by_us(charge_point: ChargePoint, connector: int | None, id_tag: str, now: float) -> bool:
@@ -41,16 +46,24 @@ def start(
     reservation_id: int | None,
     epoch: float,
 ) -> Transaction:
-    """A StartTransaction was decided: a new transaction is open, durable with the journal entry just written."""
+    """A StartTransaction was decided: a new transaction is open, durable with the journal entry just written.
+
+    Of two on one connector the older is closed as incomplete: nearly always the one that was open, but not where an
+    offline queue brings a session that was over before that one began. So is one on a connector that is not
+    configured, since nothing else would ever close it."""
     site = charge_point.bank.site
-    old = charge_point.transactions.open_on(number)
-    if old is not None:
-        abandon(charge_point, old)
     transaction = Transaction(
         site.new_transaction_id(), number, id_tag, start_epoch, meter_start_wh, meter_start_wh,
         start_stamp=stamp, answer=answer,
     )  # fmt: skip
     site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
+    old = charge_point.transactions.open_on(number)
+    if old is not None and start_epoch < old.start_epoch - FUTURE_TOLERANCE_S:
+        transaction.abandon(old.start_epoch)
+    elif charge_point.connector(number) is None:
+        transaction.abandon(start_epoch)
+    elif old is not None:
+        abandon(charge_point, old, min(epoch, start_epoch))
     _open(charge_point, transaction)
     if reservation_id is not None:
         for connector in charge_point.connectors:
@@ -61,12 +74,18 @@ def start(
 
 
 def _open(charge_point: ChargePoint, transaction: Transaction) -> None:
+    """A new record: journalled, and shown unless it is of the past."""
     charge_point.transactions.add(transaction)
     charge_point.bank.site.journal.write(SaveTransaction(charge_point.number, transaction))
     connector = charge_point.connector(transaction.connector)
-    if connector is not None:
+    if connector is None:
+        return
+    shown = connector.transaction
+    if transaction.open or shown is None or (not shown.open and shown.start_epoch <= transaction.start_epoch):
         connector.transaction = transaction
-        connector.touch()
+    if not transaction.open:
+        _count(charge_point, transaction)
+    connector.touch()
 
 
 def stop(
@@ -76,47 +95,75 @@ def stop(
     meter_stop_wh: int,
     reason: int,
     id_tag: str,
-    epoch: float,
-) -> Transaction | None:
-    """A StopTransaction came. Returns the transaction that it ended or corrected, None where nobody knows it.
+    stamp: str,
+    *,
+    began: tuple[float, int] | None = None,
+) -> Transaction:
+    """A StopTransaction came, its timestamp as text in `stamp`. Returns the transaction that it ended, corrected or
+    had ended before; a repetition changes nothing.
 
-    A repetition changes nothing. A stop whose start never came is kept as an incomplete record (quirk T5)."""
+    A stop whose start never came becomes an incomplete record (quirk T5): of what `began` says of time and energy
+    register, else of no length and no energy."""
     site = charge_point.bank.site
-    found = charge_point.transactions.for_stop(transaction_id, stop_epoch, meter_stop_wh)
-    if found is not None and found.id != transaction_id:
+    found = charge_point.transactions.for_stop(transaction_id, stop_epoch, meter_stop_wh, stamp)
+    if found is None or found.id != transaction_id:
         charge_point.note_quirk(QuirkBits.unknown_transaction)
-    if found is None:
-        charge_point.note_quirk(QuirkBits.unknown_transaction)
-        _inform(charge_point, Request(
-            RequestType.StopTransaction, timestamp=stop_epoch, meter_wh=meter_stop_wh, transaction_id=transaction_id,
-            reason=reason, id_tag=id_tag,
-        ))  # fmt: skip
-        return None
-    if not found.open and not found.incomplete:
+    if (
+        found is not None
+        and not found.open
+        and (not found.incomplete or found.is_stop(stop_epoch, meter_stop_wh, stamp))
+    ):
         return found
-    was_open = found.open
-    found.stop(stop_epoch, meter_stop_wh, reason)
-    site.journal.write(SaveTransaction(charge_point.number, found))
+    if found is None:
+        found = _lone(charge_point, transaction_id, stop_epoch, meter_stop_wh, reason, id_tag, stamp, began)
+    else:
+        counted_s = None if found.open else _duration_s(found)
+        found.stop(stop_epoch, meter_stop_wh, reason)
+        site.journal.write(SaveTransaction(charge_point.number, found))
+        _count(charge_point, found, counted_s)
+    if meter_stop_wh < found.meter_start_wh:
+        charge_point.note_quirk(QuirkBits.energy_backwards)
     _inform(charge_point, Request(
         RequestType.StopTransaction, found.connector, stop_epoch, meter_stop_wh, found.id, reason=reason,
         id_tag=id_tag or found.id_tag, session_energy_wh=found.energy_wh, transaction_start=found.start_epoch,
     ))  # fmt: skip
-    if was_open:
-        _count(charge_point, found)
     connector = charge_point.connector(found.connector)
     if connector is not None:
         connector.touch()
     return found
 
 
-def abandon(charge_point: ChargePoint, transaction: Transaction) -> None:
-    """The gateway closes a transaction by itself: reason Other, incomplete."""
-    transaction.abandon(charge_point.bank.site.epoch)
-    _closed(charge_point, transaction)
+def _lone(
+    charge_point: ChargePoint,
+    transaction_id: int,
+    stop_epoch: float,
+    meter_stop_wh: int,
+    reason: int,
+    id_tag: str,
+    stamp: str,
+    began: tuple[float, int] | None,
+) -> Transaction:
+    """A record of a transaction that nobody saw begin. Its id is the charge point's where that can be one."""
+    if began is None or began[0] > stop_epoch or began[1] > meter_stop_wh:
+        began = stop_epoch, meter_stop_wh
+    site = charge_point.bank.site
+    known = _take_over(charge_point, transaction_id) if transaction_id > 0 else None
+    if known is None:
+        known = site.new_transaction_id()
+        site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
+    # Where there is only one connector, there is no doubt which one it was.
+    number = 1 if charge_point.connector_count == 1 else 0
+    transaction = Transaction(
+        known, number, id_tag, began[0], began[1], meter_stop_wh, stop_epoch, meter_stop_wh, reason,
+        start_stamp=lone_stop(stamp), incomplete=True,
+    )  # fmt: skip
+    _open(charge_point, transaction)
+    return transaction
 
 
-def _closed(charge_point: ChargePoint, transaction: Transaction) -> None:
-    """The gateway closed it by itself."""
+def abandon(charge_point: ChargePoint, transaction: Transaction, epoch: float | None = None) -> None:
+    """The gateway closes a transaction by itself, now or at `epoch`: reason Other, incomplete."""
+    transaction.abandon(charge_point.bank.site.epoch if epoch is None else epoch)
     charge_point.bank.site.journal.write(SaveTransaction(charge_point.number, transaction))
     _count(charge_point, transaction)
     connector = charge_point.connector(transaction.connector)
@@ -124,12 +171,21 @@ def _closed(charge_point: ChargePoint, transaction: Transaction) -> None:
         connector.touch()
 
 
-def _count(charge_point: ChargePoint, transaction: Transaction) -> None:
+def _count(charge_point: ChargePoint, transaction: Transaction, counted_s: int | None = None) -> None:
+    """A transaction ended; or, `counted_s` of it being counted already, its end was corrected."""
     connector = charge_point.connector(transaction.connector)
-    if connector is not None and transaction.stop_epoch is not None:
+    if connector is None or transaction.connector == 0:
+        return
+    if counted_s is None:
         connector.session_count += 1
-        connector.session_time_total_s += transaction.duration_s(transaction.stop_epoch)
-        keep(connector)
+    connector.session_time_total_s = max(
+        0, connector.session_time_total_s + _duration_s(transaction) - (counted_s or 0)
+    )
+    keep(connector)
+
+
+def _duration_s(transaction: Transaction) -> int:
+    return 0 if transaction.stop_epoch is None else transaction.duration_s(transaction.stop_epoch)
 
 
 def _inform(charge_point: ChargePoint, request: Request) -> None:
@@ -145,31 +201,59 @@ def metered(connector: Connector, transaction_id: int | None, epoch: float) -> i
     site = charge_point.bank.site
     transaction = connector.open_transaction
     reading = connector.meter.energy_active_import_wh
+    if transaction_id is not None and (transaction is None or transaction.id != transaction_id):
+        known = charge_point.transactions.by_id(transaction_id)
+        if known is not None:
+            return _credit(connector, known, reading)
     if transaction is None:
         if transaction_id is None or transaction_id <= 0 or connector.status != Status.Charging:
             return 0
-        if charge_point.transactions.by_id(transaction_id) is not None:
-            return 0  # the tail of a session that has ended (quirk T7)
         transaction = _adopt(connector, transaction_id, epoch)
+        if transaction is None:
+            return 0
     elif transaction_id is not None and transaction_id != transaction.id:
         charge_point.note_quirk(QuirkBits.unknown_transaction)
-        return 0
+        if transaction_id > 0:
+            return 0
     if reading is not None and transaction.last_wh < reading < ENERGY_SANE_WH:
         transaction.last_wh = int(reading)
     return site.journal.write(SaveTransaction(charge_point.number, transaction))
 
 
-def _adopt(connector: Connector, transaction_id: int, epoch: float) -> Transaction:
-    """A connector charges in a transaction that began before the gateway knew it (quirk T6): take its id over."""
+def _credit(connector: Connector, transaction: Transaction, reading: float | None) -> int:
+    """Meter values of a transaction that is over (quirk T7): where its end was only guessed, and nothing has begun
+    since, it took no less than they say; where the charge point said itself what the meter read, that stands."""
     charge_point = connector.charge_point
-    site = charge_point.bank.site
+    if transaction.open or not transaction.incomplete or connector.transaction is not transaction:
+        return 0
+    if reading is None or not (transaction.meter_stop_wh or 0) < reading < ENERGY_SANE_WH:
+        return 0
+    transaction.last_wh = transaction.meter_stop_wh = int(reading)
+    return charge_point.bank.site.journal.write(SaveTransaction(charge_point.number, transaction))
+
+
+def _adopt(connector: Connector, transaction_id: int, epoch: float) -> Transaction | None:
+    """A connector charges in a transaction that began before the gateway knew it (quirk T6): take its id over. None
+    where it can be none of ours."""
+    charge_point = connector.charge_point
     charge_point.note_quirk(QuirkBits.unknown_transaction)
-    site.next_transaction_id = max(site.next_transaction_id, transaction_id + 1)
-    site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
+    known = _take_over(charge_point, transaction_id)
+    if known is None:
+        return None
     reading = int(connector.meter.energy_active_import_wh or 0)
-    transaction = Transaction(transaction_id, connector.number, "", epoch, reading, reading, incomplete=True)
+    transaction = Transaction(known, connector.number, "", epoch, reading, reading, incomplete=True)
     _open(charge_point, transaction)
     return transaction
+
+
+def _take_over(charge_point: ChargePoint, transaction_id: int) -> int | None:
+    """This id is in use, so it will not be given again; None for one that nobody can have been given."""
+    if transaction_id > TAKEN_OVER_MAX:
+        return None
+    site = charge_point.bank.site
+    site.next_transaction_id = max(site.next_transaction_id, transaction_id + 1)
+    site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
+    return transaction_id
 
 
 def meter_heard(connector: Connector, now: float) -> None:
@@ -197,16 +281,20 @@ def status_changed(connector: Connector, now: float) -> None:
         connector.reservation_id = (
             0 if connector.status in (Status.Available, Status.Charging) else (connector.reservation_id)
         )
-    if connector.status != Status.Available:
-        connector.available_since = None
+    watched = connector.ghost
+    transaction = connector.open_transaction if connector.status == Status.Available else None
+    if watched is not None:
+        if watched[0] is transaction:
+            return
+        watched[1].cancel()
+        connector.ghost = None
+    if transaction is None:
         return
-    if connector.available_since is not None or connector.open_transaction is None:
-        return
-    connector.available_since = now
+    ghost = transaction
 
-    def ghost(then: float) -> None:
-        transaction = connector.open_transaction
-        if transaction is not None and connector.available_since == now:
-            abandon(connector.charge_point, transaction)
+    def close(then: float) -> None:
+        connector.ghost = None
+        if ghost.open:
+            abandon(connector.charge_point, ghost)
 
-    connector.charge_point.bank.site.agenda.at(now + GHOST_S, ghost)
+    connector.ghost = ghost, connector.charge_point.bank.site.agenda.at(now + GHOST_S, close)

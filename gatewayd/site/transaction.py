@@ -52,6 +52,12 @@ class Transaction:
             and self.meter_start_wh == meter_start_wh
         )
 
+    def is_stop(self, epoch: float, meter_stop_wh: int, stamp: str) -> bool:
+        """Whether a StopTransaction at this time, with this meter, ended this one already; of one that nobody saw
+        begin, the timestamp as it came tells too."""
+        same_time = self.stop_epoch == epoch or self.start_stamp == lone_stop(stamp)
+        return same_time and self.meter_stop_wh == meter_stop_wh
+
     def stop(self, epoch: float, meter_stop_wh: int, reason: int) -> None:
         """The charge point's own word on the end."""
         self.stop_epoch, self.meter_stop_wh, self.stop_reason = max(epoch, self.start_epoch), meter_stop_wh, reason
@@ -62,6 +68,11 @@ class Transaction:
         """The gateway closes it, because the charge point evidently has: reason Other, incomplete."""
         self.stop_epoch, self.meter_stop_wh = max(epoch, self.start_epoch), self.last_wh
         self.stop_reason, self.incomplete = StopReason.Other, True
+
+
+def lone_stop(stamp: str) -> str:
+    """The `start_stamp` of a transaction of which only the StopTransaction came: no timestamp begins so."""
+    return f"stop {stamp}"
 
 
 KEPT_TRANSACTIONS = 64
@@ -99,15 +110,15 @@ class Transactions:
     def open(self) -> list[Transaction]:
         return [t for t in self._by_id.values() if t.open]
 
-    def for_stop(self, transaction_id: int, epoch: float, meter_stop_wh: int) -> Transaction | None:
-        """Whom a StopTransaction means: its id, or, where the charge point never learned one (0, −1 …),
-        the only open transaction that the time and the meter fit (quirks T1, T2). A foreign positive id
-        never stops another's session."""
+    def for_stop(self, transaction_id: int, epoch: float, meter_stop_wh: int, stamp: str) -> Transaction | None:
+        """Whom a StopTransaction means: its id, or the one that it ended already, or, where the charge point never
+        learned an id (0, −1 …), the only open transaction that the time and the meter fit (quirks T1, T2). A foreign
+        positive id never stops another's session."""
         found = self._by_id.get(transaction_id)
-        if found is not None or transaction_id > 0:
+        if found is not None:
             return found
-        open_ones = self.open()
-        if len(open_ones) != 1:
-            return None
-        only = open_ones[0]
-        return only if epoch >= only.start_epoch and meter_stop_wh >= only.meter_start_wh else None
+        repeated = next((t for t in self._by_id.values() if t.is_stop(epoch, meter_stop_wh, stamp)), None)
+        if repeated is not None or transaction_id > 0:
+            return repeated
+        fits = [t for t in self.open() if epoch >= t.start_epoch and meter_stop_wh >= t.meter_start_wh]
+        return fits[0] if len(fits) == 1 else None
