@@ -257,7 +257,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--interface", default="eth0")
     parser.add_argument("--run", type=Path, default=Path(NETWORK_FACTS).parent, help="directory of what is published")
-    parser.add_argument("--config", type=Path, default=Path("/data/gateway.toml"), help="its [network] is followed")
+    parser.add_argument(
+        "--config", type=Path, default=Path("/data/gateway/gateway.toml"), help="its [network] is followed"
+    )
     trial = Path(STEWARD_SOCKET).with_name("network.json")
     parser.add_argument("--trial", type=Path, default=trial, help="settings on trial, from stewardd")
     options = parser.parse_args(arguments)
