@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.site.agenda import DEAD_ENTRIES_MIN, Agenda
+from gatewayd.site.agenda import DEAD_ENTRIES_MIN, Agenda, Entry
 
 
 def test_what_is_due_is_done_once_in_the_order_of_its_time() -> None:
-    agenda, done = Agenda(), []
+    agenda = Agenda()
+    done: list[tuple[str, float]] = []
+
+    def note(name: str, now: float) -> None:
+        done.append((name, now))
+
     for name, when in (("c", 3.0), ("a", 1.0), ("b", 2.0), ("b again", 2.0)):
-        agenda.at(when, lambda now, name=name: done.append((name, now)))
+        agenda.at(when, partial(note, name))
     assert agenda.next() == 1.0
     agenda.run(0.9)
     assert done == []
@@ -26,7 +33,8 @@ def test_what_is_due_is_done_once_in_the_order_of_its_time() -> None:
 
 
 def test_what_was_cancelled_is_not_done() -> None:
-    agenda, done = Agenda(), []
+    agenda = Agenda()
+    done: list[float] = []
     first = agenda.at(1.0, done.append)
     agenda.at(2.0, done.append)
     first.cancel()
@@ -37,7 +45,8 @@ def test_what_was_cancelled_is_not_done() -> None:
 
 
 def test_an_entry_may_cancel_and_add_others_while_it_is_done() -> None:
-    agenda, done = Agenda(), []
+    agenda = Agenda()
+    done: list[str] = []
     later = agenda.at(2.0, lambda now: done.append("never"))
 
     def act(now: float) -> None:
@@ -52,7 +61,8 @@ def test_an_entry_may_cancel_and_add_others_while_it_is_done() -> None:
 
 
 def test_a_new_first_deadline_is_announced_and_only_that() -> None:
-    agenda, announced = Agenda(), []
+    agenda = Agenda()
+    announced: list[float | None] = []
     agenda.on_earlier = lambda: announced.append(agenda.next())
     agenda.at(5.0, print)
     agenda.at(7.0, print)
@@ -90,13 +100,19 @@ def test_cancelling_twice_or_after_it_was_done_counts_nothing() -> None:
 @given(data=st.data())
 def test_any_mixture_does_exactly_what_was_not_cancelled_in_time(sweep_often: bool, data: st.DataObject) -> None:
     agenda = Agenda()
-    expected, done, entries = [], [], []
+    expected: list[tuple[float, int]] = []
+    done: list[int] = []
+    entries: list[Entry] = []
+
+    def note(number: int, now: float) -> None:
+        done.append(number)
+
     for number, when in enumerate(data.draw(st.lists(st.integers(0, 20), max_size=60))):
-        entries.append(agenda.at(when, lambda now, number=number: done.append(number)))
+        entries.append(agenda.at(when, partial(note, number)))
         expected.append((when, number))
     if sweep_often:
         for _ in range(2 * DEAD_ENTRIES_MIN):
-            agenda.at(10.0, lambda now: done.append(-1)).cancel()
+            agenda.at(10.0, partial(note, -1)).cancel()
     for index in data.draw(st.sets(st.integers(0, max(0, len(entries) - 1)))) if entries else ():
         entries[index].cancel()
         expected.remove((entries[index].when, index))
