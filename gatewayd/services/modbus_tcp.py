@@ -17,6 +17,7 @@ import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from struct import Struct
+from time import perf_counter
 from typing import NamedTuple
 
 import trio
@@ -38,9 +39,9 @@ SEND_BUFFER_BYTES = 0x8000
 # Events taken in one round; there are seldom more sockets. What is left over wakes again.
 MAX_EVENTS = 32
 
-# Rounds in one wake-up. While the others were served, the first has often asked again, and to look costs less than a
-# tenth of being woken; but the rest of the gateway wants its turn after a few ms, so there is an end to it.
-ROUNDS = 8
+# A wake-up goes round for so long. While the others were served, the first has often asked again, and to look costs a
+# tenth of being woken; but the rest of the gateway waits for its turn meanwhile. Real time, under a virtual clock too.
+TURN_S = 0.002
 
 # Newcomers looked at in one round, so that a flood of them cannot keep the clients waiting.
 MAX_ACCEPTS = 16
@@ -192,11 +193,9 @@ class _Pump:
         connections, clock, on_traffic = self._connections, self._clock, self._on_traffic
         while True:
             await wait(descriptor)
+            turn_ends = perf_counter() + TURN_S
             traffic = False
-            for _ in range(ROUNDS):
-                events = poll(0, MAX_EVENTS)
-                if not events:
-                    break
+            while (events := poll(0, MAX_EVENTS)) and perf_counter() < turn_ends:
                 now = clock()
                 for ready, _ in events:
                     # A descriptor can be closed and given away again within a round, so no event flag is believed:
