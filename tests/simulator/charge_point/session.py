@@ -141,7 +141,8 @@ class Session:
                 self.refusals.append(error.status_code)
                 self._cp.say(f"refused with HTTP {error.status_code} {(error.body or b'').decode(errors='replace')}")
         except* LINK_TROUBLE as trouble:
-            self._cp.say(f"no link: {', '.join(sorted({repr(error) for error in _leaves(trouble)}))}")
+            reasons = sorted({str(error) for error in _leaves(trouble)} - {""})
+            self._cp.say(": ".join(["link lost" if self.link else "cannot connect", *reasons]))
         finally:
             if self.link:
                 self.violations += self.link.violations
