@@ -95,8 +95,7 @@ def restore_site(site: Site, restored: Restored) -> None:
     for bank in site.banks:
         bank.profile.ack = int(facts.get(f"profile_ack/{bank.number}", 0))
     site.list_mailbox.ack = int(facts.get("list_ack", 0))
-    site.tags.version = int(facts.get("list_version", 0))
-    site.tags.entries = {tag.id_tag.casefold(): tag for tag in restored.tags}
+    site.tags.restore(restored.tags, int(facts.get("list_version", 0)))
     for number, transaction in restored.transactions:
         site.next_transaction_id = max(site.next_transaction_id, transaction.id + 1)
         known = by_number.get(number)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gatewayd.ocpp import profiles
+from gatewayd.ocpp import local_list, profiles
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp import schema_security as security
 from gatewayd.ocpp.certificate_hash import NoCertificate, hash_data
@@ -28,6 +28,7 @@ from gatewayd.site.codes import (
 )
 from gatewayd.site.command import Command, Report
 from gatewayd.site.connector import Connector
+from gatewayd.site.list_delivery import SendList
 from gatewayd.site.slot import Slot
 from gatewayd.site.timestamp import format_utc
 
@@ -344,6 +345,7 @@ def _wish(build: Callable[[Any], Payload]) -> Callable[[ChargePoint, Command], P
 WISHES: dict[type, Operation] = {
     SetProfile: Operation("SetChargingProfile", _wish(profiles.set_charging_profile), by_status),
     ClearProfiles: Operation("ClearChargingProfile", _wish(profiles.clear_charging_profile), by_status),
+    SendList: Operation("SendLocalList", _wish(local_list.send_local_list), by_status),
     GetSchedule: Operation("GetCompositeSchedule", _wish(profiles.get_composite_schedule), _schedule),
 }
 """Type of a command's payload → operation."""

@@ -191,6 +191,7 @@ GATEWAY = [
           source=_site("counters.rtu_collisions")),
 ]  # fmt: skip
 
+
 def _schedule(k: int, attribute: int) -> Callable[[BankRecords], Value]:
     def of_period(bank: BankRecords) -> Value:
         periods = bank.profile.schedule_periods
@@ -249,8 +250,8 @@ LIST = [
     Point(2300, "list_operation", "u16", "RW", enum="list_operation"),
     any_number(2301, "list_charge_point", "u16", description="0 = all"),
     any_number(2302, "list_version", "i32", description="0 = the gateway chooses"),
-    Point(2304, "list_id_tag", "str10", "RW", description="20 characters"),
-    Point(2314, "list_parent_id_tag", "str10", "RW", description="20 characters"),
+    Point(2304, "list_id_tag", "str10", "RW", description="20 characters", id_tag=True),
+    Point(2314, "list_parent_id_tag", "str10", "RW", description="20 characters", id_tag=True),
     Point(2324, "list_status", "u16", "RW", enum="authorization"),
     any_number(2325, "list_index", "u16", description="position for reading"),
     any_number(2326, "list_expiry", "u32", "s", description="epoch; 0 = none"),
@@ -264,9 +265,7 @@ LIST = [
 ]  # fmt: skip
 
 
-def _of(
-    first: Callable[[ChargePoint], Value], others: Callable[[Connector], Value]
-) -> Callable[[Connector], Value]:
+def _of(first: Callable[[ChargePoint], Value], others: Callable[[Connector], Value]) -> Callable[[Connector], Value]:
     """A matrix entry: `first` of the charge point where k = 0, `others` of its connectors."""
     return lambda c: first(c.charge_point) if c.number == 0 else others(c)
 

@@ -56,6 +56,7 @@ MIGRATIONS = (
         charge_point INTEGER NOT NULL, sequence INTEGER NOT NULL, fields TEXT NOT NULL,
         PRIMARY KEY (charge_point, sequence));
     """,
+    "ALTER TABLE tag ADD COLUMN position INTEGER NOT NULL DEFAULT 0;",
 )
 """The schema, version by version; `PRAGMA user_version` says how many of these were applied."""
 
@@ -82,8 +83,8 @@ def statement(entry: Entry) -> Statement:
         key = entry.id_tag.casefold()
         if not entry.status:
             return "DELETE FROM tag WHERE key=?", (key,)
-        return "REPLACE INTO tag VALUES (?,?,?,?,?)", (
-            key, entry.id_tag, entry.status, entry.expiry, entry.parent_id_tag,
+        return "REPLACE INTO tag VALUES (?,?,?,?,?,?)", (
+            key, entry.id_tag, entry.status, entry.expiry, entry.parent_id_tag, entry.position,
         )  # fmt: skip
     if isinstance(entry, ClearTags):
         return "DELETE FROM tag", ()
@@ -140,7 +141,8 @@ class Ledger:
             fields["incomplete"] = bool(fields["incomplete"])
             restored.transactions.append((number, Transaction(**fields)))
         restored.tags = [
-            Tag(*row) for row in execute("SELECT id_tag, status, expiry, parent_id_tag FROM tag ORDER BY key")
+            Tag(*row)
+            for row in execute("SELECT id_tag, status, expiry, parent_id_tag, position FROM tag ORDER BY position, key")
         ]
         # In the order they were written, which sequences lose when they wrap.
         for number, sequence, kept in execute("SELECT charge_point, sequence, fields FROM informative ORDER BY rowid"):

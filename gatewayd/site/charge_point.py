@@ -14,6 +14,7 @@ from gatewayd.site.command import Command, CommandMailbox, failed
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Decisions
 from gatewayd.site.owner import Ownership
+from gatewayd.site.tag_list import Held
 from gatewayd.site.transaction import Transactions
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ class ChargePoint:
     rate_units: int = 0
     max_stack_level: int | None = None
     send_list_max_length: int | None = None
+    held_list: Held | None = None
+    """What it accepted of the gateway's authorization list; None: not known."""
+    own_questions: bool = True
+    """Quirk profile: whether the gateway may ask for things of its own accord (quirk B3)."""
     boots: deque[float] = field(default_factory=lambda: deque(maxlen=3))
     """Monotonic times of the last BootNotifications; three within 5 minutes are a loop (quirk B3)."""
     assume_subprotocol: bool = False

@@ -38,6 +38,7 @@ class SaveTag:
     status: int
     expiry: int
     parent_id_tag: str
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
