@@ -1,0 +1,273 @@
+"""The device's own certificate authority, and the certificates that everything on the box uses.
+
+Made on the first start in the state directory, so no two gateways share a key (promises, R25). Files, all PEM:
+
+| file | what | mode |
+|---|---|---|
+| `authority.pem` | the authority's certificate, to be installed in charge points and browsers | 644 |
+| `authority.key` | its key | 600 |
+| `server.pem`, `server.key` | what the gateway shows on TLS listeners, signed by the authority | 644, 600 |
+
+The server certificate is renewed when a third of its life is left, or when the gateway's names have changed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY_LIFE = timedelta(days=365 * 25)
+"""Longer than the building's charge points: replacing the root means visiting each of them."""
+SERVER_LIFE = timedelta(days=397)
+"""What browsers accept at most."""
+CHARGE_POINT_LIFE = timedelta(days=365 * 5)
+"""Certificates for charge points: many cannot renew by themselves."""
+RENEW_BEFORE = 1 / 3
+"""Share of the life that is left when the server certificate is renewed."""
+RSA_BITS = 2048
+"""The OCPP 1.6 security whitepaper's minimum, and the most that small charge points take (quirk H8)."""
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+"""Not valid before: a gateway without a clock boots at its build time and must trust itself."""
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+class UnusableRequest(ValueError):
+    """A certificate signing request that will not be signed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate and its key as PEM."""
+
+    certificate: str
+    key: str
+
+
+class Authority:
+    """The authority of this device. `now` arguments are aware datetimes of the gateway's clock."""
+
+    def __init__(self, directory: Path, name: str, key_type: str = "rsa", *, now: datetime) -> None:
+        """Load the authority in `directory`, or make one of `key_type` rsa or ec. Raises OSError, ValueError."""
+        self._directory, self._name, self._key_type = directory, name, key_type
+        certificate_file, key_file = directory / "authority.pem", directory / "authority.key"
+        if certificate_file.exists() and key_file.exists():
+            self._certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+            key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+            if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+                raise ValueError("authority.key is neither RSA nor EC")
+            self._key: PrivateKey = key
+            return
+        self._key = new_key(key_type)
+        self._certificate = self._self_signed(now)
+        write_private(key_file, key_pem(self._key))
+        write_atomically(certificate_file, certificate_pem(self._certificate), 0o644)
+
+    @property
+    def certificate(self) -> str:
+        """The authority's certificate, PEM, no key: to be installed in charge points."""
+        return certificate_pem(self._certificate)
+
+    def _self_signed(self, now: datetime) -> x509.Certificate:
+        subject = _subject(f"{self._name} authority {os.urandom(3).hex()}")
+        builder = _builder(subject, subject, self._key.public_key(), now, AUTHORITY_LIFE)
+        return (
+            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _issuer(self) -> x509.AuthorityKeyIdentifier:
+        """Python 3.13 refuses certificates that do not name their issuer's key."""
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+
+    def server(self, names: Iterable[str], *, now: datetime) -> Issued:
+        """The gateway's own certificate for these host names and addresses, renewed when that is due."""
+        certificate_file, key_file = self._directory / "server.pem", self._directory / "server.key"
+        wanted = sorted(set(names))
+        try:
+            found = x509.load_pem_x509_certificates(certificate_file.read_bytes())[0]
+            if (
+                _alternative_names(found) == wanted
+                and not is_due(found, now)
+                and found.issuer == self._certificate.subject
+            ):
+                return Issued(certificate_file.read_text(), key_file.read_text())
+        except (OSError, ValueError):
+            pass
+        issued = self._issue_server(wanted, now)
+        write_private(key_file, issued.key)
+        write_atomically(certificate_file, issued.certificate, 0o644)
+        return issued
+
+    def _issue_server(self, names: list[str], now: datetime) -> Issued:
+        key = new_key(self._key_type)
+        builder = _builder(_subject(self._name), self._certificate.subject, key.public_key(), now, SERVER_LIFE)
+        certificate = (
+            builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(self._issuer(), critical=False)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return Issued(certificate_pem(certificate) + self.certificate, key_pem(key))
+
+    def sign(self, request_pem: str, identity: str, *, now: datetime) -> str:
+        """Sign a charge point's request (SignCertificate); the chain as PEM, its own certificate first.
+
+        The common name must be the charge point's identity, the key RSA of 2048 bits or more or EC of 224 or more.
+        Raises UnusableRequest."""
+        try:
+            request = x509.load_pem_x509_csr(request_pem.encode())
+        except ValueError as error:
+            raise UnusableRequest(f"not a PEM request: {error}") from None
+        if not request.is_signature_valid:
+            raise UnusableRequest("its signature does not fit its key")
+        key = request.public_key()
+        if isinstance(key, rsa.RSAPublicKey):
+            good = key.key_size >= RSA_BITS
+        else:
+            good = isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 224
+        if not good or not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+            raise UnusableRequest("its key is weaker than the OCPP security whitepaper allows")
+        if common_name(request.subject) != identity:
+            raise UnusableRequest(f"its common name is not {identity!r}")
+        builder = _builder(request.subject, self._certificate.subject, key, now, CHARGE_POINT_LIFE)
+        certificate = (
+            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(self._issuer(), critical=False)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return certificate_pem(certificate) + self.certificate
+
+    def request(self, names: Iterable[str]) -> str:
+        """A signing request for the server's present key, for an authority of the user's. Raises OSError."""
+        key: CertificateIssuerPrivateKeyTypes = serialization.load_pem_private_key(  # type: ignore[assignment]
+            (self._directory / "server.key").read_bytes(), None
+        )
+        alternative = x509.SubjectAlternativeName([_general_name(name) for name in sorted(set(names))])
+        builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(self._name))
+        request = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())
+        return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def new_key(key_type: str) -> PrivateKey:
+    """A fresh private key: rsa (2048 bits) or ec (P-256)."""
+    if key_type == "ec":
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+
+
+def is_due(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether a server certificate is to be renewed: a third of its life is left, or it is not valid now."""
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return not begins <= now < ends - SERVER_LIFE * RENEW_BEFORE
+
+
+def common_name(subject: x509.Name) -> str:
+    """The subject's common name, "" without one."""
+    found = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[0].value) if found else ""
+
+
+def certificate_pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def key_pem(key: PrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def write_atomically(path: Path, text: str, mode: int) -> None:
+    """Wholly old or wholly new, also after a power cut: new file, fsync, rename, fsync of the directory (R1)."""
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def write_private(path: Path, text: str) -> None:
+    """As `write_atomically`, readable by nobody else."""
+    write_atomically(path, text, 0o600)
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "OCPP Modbus Gateway"),
+            x509.NameAttribute(NameOID.COMMON_NAME, name[:64]),
+        ]
+    )
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+    now: datetime,
+    life: timedelta,
+) -> x509.CertificateBuilder:
+    begins = min(EARLIEST, now - timedelta(days=1))
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(max(now, EARLIEST) + life)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=not signs_certificates,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _alternative_names(certificate: x509.Certificate) -> list[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return sorted(str(name.value) for name in extension.value)
