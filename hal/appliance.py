@@ -137,7 +137,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], timeout: float) 
         raise CommandFailed(f"{command[0]}: {why}") from why
     if done.returncode != 0:
         last = done.stdout.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
-        raise CommandFailed(f"{' '.join(command[:2])}: {last[0][:200]}")
+        raise CommandFailed(f"{' '.join(command)}: {last[0][:200]}")
     return done.stdout
 
 

@@ -142,7 +142,7 @@ def test_factory_reset_starts_its_unit(steward: Steward) -> None:
 
 def test_a_command_that_fails_says_why(steward: Steward) -> None:
     (steward.directory / "fails").touch()
-    assert steward.wish("reboot") == ("failed", "systemctl --no-block: systemctl is out of order")
+    assert steward.wish("reboot") == ("failed", "systemctl --no-block reboot: systemctl is out of order")
 
 
 def test_network_is_tried_confirmed_and_taken_back(steward: Steward) -> None:

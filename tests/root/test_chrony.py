@@ -13,7 +13,8 @@ from hal.appliance import Appliance, CommandFailed
 @pytest.fixture
 def chrony_log(tmp_path: Path) -> Iterator[Path]:
     log = tmp_path / "log"
-    Path("/run/chrony").mkdir(mode=0o750, exist_ok=True)
+    Path("/run/chrony").mkdir(exist_ok=True)
+    Path("/run/chrony").chmod(0o750)  # chronyd insists
     configuration = tmp_path / "chrony.conf"
     configuration.write_text(f"port 0\ncmdport 0\nmanual\npidfile {tmp_path / 'pid'}\n")
     with open(log, "w") as output:
