@@ -20,6 +20,8 @@ INFORMATIVE_MAX = 16
 WAITING_MAX = 16
 """Requests of one charge point that may wait at once. It may have one Call open, so a second one is a fault already:
 a few are shown one after the other, a flood is answered with the default."""
+SEQUENCE_LAST = 65534
+"""After it comes 1: 0 means none, and a register that reads 65535 is not available."""
 EXPIRED_KEPT = 16
 """Sequences remembered to say too_late instead of bad_sequence."""
 REMEMBER_FLAG = 1
@@ -144,7 +146,7 @@ class Decisions:
             journal.write(DropInformative(self.charge_point, dropped.sequence))
 
     def _number(self, request: Request, journal: Journal) -> None:
-        self.sequence = self.sequence % 0xFFFF + 1
+        self.sequence = self.sequence % SEQUENCE_LAST + 1
         request.sequence = self.sequence
         journal.write(SaveFact(f"request_sequence/{self.charge_point}", self.sequence))
 
