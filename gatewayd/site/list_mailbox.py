@@ -141,10 +141,12 @@ def _send(site: Site, fields: Fields, *, full: bool) -> None:
         on_report: Callable[[Report], None] = _Gathering(site, len(receivers)).report
         if not receivers:
             site.list_mailbox.show(failed(CommandError.offline))
+            return
     else:
         receivers = [cp for cp in site.by_number() if cp.number == to]
         on_report = _shown(site)
         expect(bool(receivers), "list_charge_point")
+    site.list_mailbox.show(Report(CommandState.queued))
     for charge_point in receivers:
         Delivery(charge_point, on_report, full=full, version=version).start(site.now)
 
