@@ -22,16 +22,17 @@ from gatewayd.points.address import (
     block_address,
     matrix_address,
 )
-from gatewayd.points.block import BlockCodec, Format
+from gatewayd.points.block import BlockCodec, Format, matrix_source_of
 from gatewayd.points.charge_point import CHARGE_POINT, COMMAND, IDENTITY
 from gatewayd.points.connector import CONNECTOR
 from gatewayd.points.gateway import GATEWAY, LIST, MATRIX, MATRIX_COLUMNS, PROFILE
 from gatewayd.points.mailbox import MAILBOXES, Mailbox
-from gatewayd.points.point import Point, decode, encoder, not_available
+from gatewayd.points.point import Point, Value, decode, encoder, not_available
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.connector import Connector
 from gatewayd.site.kept import keep
 from gatewayd.site.model import BankRecords
+from gatewayd.site.owner import Ownership
 
 NOT_SERVED, FRESH, STALE = 0, 1, 2
 
@@ -56,7 +57,7 @@ class _Image:
     record: Any
     at: int
     """First register, absolute."""
-    steady: list[Any] | None = None
+    steady: Sequence[Value] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +73,7 @@ class Bank:
 
     def __init__(self, records: BankRecords, fmt: Format) -> None:
         self.records = records
+        records.holds_lost = fmt.on_comm_error == "hold"
         self._fmt = fmt
         self._registers = bytearray(2 * BANK_REGISTERS)
         self._state = bytearray(BANK_REGISTERS // BLOCK)
@@ -79,14 +81,14 @@ class Bank:
         self._targets: dict[int, _Target] = {}
         self._mailboxes: dict[int, tuple[Mailbox, Any]] = {}
         """Register → the mailbox that it belongs to, and its record."""
-        self._matrix = [
-            (p, encoder(p, ones_complement=fmt.ones_complement), BlockCodec.sourced(p, fmt)) for p in MATRIX
-        ]
+        self._owners: list[Ownership] = []
+        self._matrix = [(p, encoder(p, ones_complement=fmt.ones_complement), matrix_source_of(p, fmt)) for p in MATRIX]
         self._place_gateway()
         for place, charge_point in records.charge_points.items():
             self._place_charge_point(place, charge_point)
-        self._all_stale = bytes(STALE if state else NOT_SERVED for state in self._state)
-        self.tick()
+        self._all_stale = bytes(self._state)
+        for charge_point in records.charge_points.values():
+            charge_point.touch_all()  # so that its matrix entries stand here, whoever has read them elsewhere before
 
     # --- layout ---------------------------------------------------------------------------------------------
 
@@ -122,6 +124,7 @@ class Bank:
         self._images.setdefault(block, []).append(_Image(codec, record, base + codec.first))
         self._state[block] = STALE
         for mailbox in mailboxes:
+            self._owners.append(mailbox.owner(record))
             for register in range(mailbox.first, mailbox.first + mailbox.registers):
                 self._mailboxes[base + register] = (mailbox, record)
         for point in points:
@@ -199,9 +202,8 @@ class Bank:
                 values = image.codec.values(image.record)
                 steady = image.codec.steady(values)
                 if steady != image.steady:
-                    if image.steady is not None and image.codec.counts_changes:
-                        image.record.count_update()
-                        values = image.codec.values(image.record)
+                    if image.steady is not None:
+                        values = image.codec.counted(image.record, values)
                     image.steady = steady
                 data = image.codec.encode(values)
                 self._registers[2 * image.at : 2 * image.at + len(data)] = data
@@ -277,8 +279,7 @@ class Bank:
 
     def release(self, client: Hashable) -> None:
         """This client is gone: mailboxes it was filling are free."""
-        for mailbox, record in {id(r): (m, r) for m, r in self._mailboxes.values()}.values():
-            owner = mailbox.owner(record)
+        for owner in self._owners:
             if owner.client == client:
                 owner.release()
 

@@ -41,7 +41,7 @@ def _connectors(bank: BankRecords) -> Iterator[Connector]:
 
 
 def _total_power(bank: BankRecords) -> Value:
-    known = [whole.power_w(cp) for cp in bank.charge_points.values() if not cp.comm_error]
+    known = [whole.power_w(cp) for cp in bank.charge_points.values() if bank.holds_lost or not cp.comm_error]
     some = [watts for watts in known if watts is not None]
     return sum(some) if some else 0
 

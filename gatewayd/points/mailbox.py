@@ -37,7 +37,9 @@ class Mailbox:
     """What the committed values do; returns values that the gateway puts into the mailbox itself, if any."""
 
     def area(self) -> RawArea:
-        return RawArea(self.first, self.registers, self.content)
+        inside = range(self.first, self.first + self.registers)
+        id_tags = [point for point in self.points if point.id_tag and point.offset in inside]
+        return RawArea(self.first, self.registers, self.content, id_tags)
 
     def fill(self, record: Any, offset: int, data: bytes, client: Hashable, now: float, fmt: Format) -> None:
         """Store registers as they were written; run the mailbox when its sequence is among them."""
@@ -55,13 +57,12 @@ class Mailbox:
                 self._put(record, answer, fmt)
 
     def _put(self, record: Any, fields: Fields, fmt: Format) -> None:
-        """Registers that the gateway fills, as they go on the wire; id tags only where they may be shown."""
+        """Registers that the gateway fills, as they go on the wire."""
         content = self.content(record)
         for point in self.points:
             if point.name in fields:
-                value = None if point.id_tag and fmt.hide_id_tags else fields[point.name]
                 at = 2 * (point.offset - self.first)
-                data = fmt.reorder(point, single(point, value, ones_complement=fmt.ones_complement))
+                data = fmt.reorder(point, single(point, fields[point.name], ones_complement=fmt.ones_complement))
                 content[at : at + len(data)] = data
 
     def fields(self, record: Any, fmt: Format) -> Fields:

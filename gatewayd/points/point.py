@@ -160,15 +160,16 @@ def encoder(point: Point, *, ones_complement: bool) -> Callable[[Any], Any]:
         return lambda value: int(value or 0) & (U16_MAX if point.registers == 1 else U32_MAX)
     if point.type in ("u16", "u32"):
         last = U16_LAST if point.type == "u16" else U32_LAST
-        if scale == 1:
+        # A time must not be shown before it is there; an energy in kWh must not lose a Wh to its binary fraction.
+        whole: Callable[[float], int] = int if point.unit == "s" else round
 
-            def unsigned(value: float | None) -> int:
-                if value is None:
-                    return nothing
-                return 0 if value < 0 else last if value > last else int(value)
+        def unsigned(value: float | None) -> int:
+            if value is None:
+                return nothing
+            number = whole(value if scale == 1 else value * scale)
+            return 0 if number < 0 else last if number > last else number
 
-            return unsigned
-        return lambda value: nothing if value is None else min(max(round(value * scale), 0), last)
+        return unsigned
     bits = 16 if point.type == "i16" else 32
     return _signed(nothing, bits, scale, ones_complement)
 

@@ -155,9 +155,9 @@ class ChargePoint:
         """The configured connector with this OCPP id (0 = the whole), or None."""
         return self.connectors[number] if 0 <= number <= self.connector_count else None
 
-    def count_update(self) -> None:
+    def count_update(self) -> int:
         """Block 0 has its own `update_counter`."""
-        self.whole.count_update()
+        return self.whole.count_update()
 
     def touch(self) -> None:
         """Blocks 0 and 9 changed."""

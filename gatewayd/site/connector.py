@@ -76,9 +76,10 @@ class Connector:
     def faulted(self) -> bool:
         return self.status == Status.Faulted
 
-    def count_update(self) -> None:
-        """A BMS sees from `update_counter` that the block changed."""
+    def count_update(self) -> int:
+        """A BMS sees from `update_counter`, which is returned, that the block changed."""
         self.update_counter += 1
+        return self.update_counter
 
     def touch(self) -> None:
         """This connector changed: its block, and what the gateway block says of it, will be encoded again."""

@@ -36,6 +36,8 @@ class BankRecords:
     changed: set[tuple[int, int]] = field(default_factory=set)
     """(place, block) changed since the bank last looked; (0, 0) is the gateway block alone."""
     profile: ProfileMailbox = field(default_factory=ProfileMailbox)
+    holds_lost: bool = False
+    """on_comm_error = "hold": sums count charge points whose link is down with what they said last."""
 
     def touch(self) -> None:
         self.changed.add((0, 0))
