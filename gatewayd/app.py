@@ -20,6 +20,7 @@ from gatewayd import config as configuration
 from gatewayd.assembly import build_site, build_units, rearrange, reconfigure, restore_site
 from gatewayd.config_tables import Config
 from gatewayd.modbus.server import Server
+from gatewayd.ocpp.questions import Questions
 from gatewayd.ocpp.session import Session
 from gatewayd.ocpp.stand_in import StandIn
 from gatewayd.services import modbus_tcp
@@ -105,6 +106,7 @@ class Gateway:
         restored = self._ledger.load()
         serial = str(restored.facts.get("gateway_serial") or secrets.token_hex(8).upper())
         self.site = build_site(config, now, time.time(), serial)
+        self.site.on_registered.append(Questions().registered)
         restore_site(self.site, restored)
         self.site.journal.write(SaveFact("gateway_serial", serial))
         self.units = build_units(self.site, config)

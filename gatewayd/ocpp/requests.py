@@ -16,6 +16,7 @@ from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp import schema_security as security
 from gatewayd.ocpp.certificate_hash import NoCertificate, hash_data
 from gatewayd.ocpp.schema_fields import Payload
+from gatewayd.site.capability import UNSUPPORTED_LIST
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.charging_profile import ClearProfiles, GetSchedule, SetProfile
 from gatewayd.site.codes import (
@@ -260,7 +261,7 @@ def _configuration(cp: ChargePoint, command: Command, answer: core.GetConfigurat
 
 
 def _list_version(cp: ChargePoint, command: Command, answer: core.GetLocalListVersionAnswer) -> Report:
-    cp.list_version = answer.listVersion
+    cp.list_version = answer.listVersion if answer.listVersion >= UNSUPPORTED_LIST else None
     cp.touch()
     return done(Result.Accepted, answer.listVersion)
 

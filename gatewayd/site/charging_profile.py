@@ -7,6 +7,7 @@ payload; how it goes over the wire is OCPP's business. Limits count 0.1 of the r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 
 from gatewayd.site.codes import ProfileKind, ProfilePurpose, ProfileRecurrency, RateUnit
 
@@ -14,6 +15,8 @@ OWN_PROFILE_IDS = range(1_000_000, 2_000_000)
 """Ids of the profiles that limits and the watchdog's fallback are sent as (modbus.md, Limits: from 1,000,000)."""
 PICKED_PROFILE_IDS = 2_000_000
 """From here on the ids that the gateway picks for profiles of the mailbox."""
+ROUNDING = 1e-6
+"""What binary fractions lose of a tenth: 32.3 A are 323 tenths."""
 NOMINAL_V = 230
 """What watts are reckoned with, not what is measured (erratum 3.69)."""
 PHASES_MAX = 3
@@ -107,5 +110,5 @@ def picked_id(connector: int, purpose: ProfilePurpose, stack_level: int) -> int:
 def ceiling(max_current_a: float, rate_unit: RateUnit, phases: int | None) -> int:
     """The highest limit, in 0.1 of the unit, that does not pass this current per phase (interface.md,
     `max_current_a`: no register can)."""
-    per_phase = int(max_current_a * 10)
+    per_phase = floor(max_current_a * 10 + ROUNDING)
     return per_phase if rate_unit is RateUnit.A else per_phase * NOMINAL_V * (phases or PHASES_MAX)
