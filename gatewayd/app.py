@@ -17,13 +17,14 @@ from pathlib import Path
 import trio
 
 from gatewayd import config as configuration
-from gatewayd.assembly import build_site, build_units, rearrange, reconfigure, restore_site
+from gatewayd.assembly import arrange_line, build_site, build_units, rearrange, reconfigure, restore_site
 from gatewayd.config_tables import Config
 from gatewayd.modbus.server import Server
 from gatewayd.ocpp.questions import Questions
 from gatewayd.ocpp.session import Session
 from gatewayd.ocpp.stand_in import StandIn
-from gatewayd.services import modbus_tcp
+from gatewayd.points.bank import Units
+from gatewayd.services import modbus_rtu, modbus_tcp
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
 from gatewayd.services.ledger import Ledger
 from gatewayd.services.ocpp_listener import Listener, Rules
@@ -110,6 +111,8 @@ class Gateway:
         restore_site(self.site, restored)
         self.site.journal.write(SaveFact("gateway_serial", serial))
         self.units = build_units(self.site, config)
+        self.line_units = Units(self.units.banks(), config.modbus.unit_id)
+        arrange_line(self.line_units, self.units, config)
         self._listener = Listener(
             self.site,
             listener_rules(config),
@@ -131,6 +134,7 @@ class Gateway:
                 await self._services.start(self._keep_time)
                 for name in SERVED:
                     await self._serve(name)
+                await self._serve_line()
                 self._announce()
                 self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
                 self.site.ready = True
@@ -143,22 +147,41 @@ class Gateway:
     async def _serve(self, name: str) -> None:
         """Start one of the services as configured, in place of the one that runs; raises PortTaken."""
         wanted = SERVED[name](self._config)
-        running = self._running.get(name)
-        if running is not None and wanted is not None and wanted[1] not in (0, self._ports[name]):
+        if name in self._running and wanted is not None and wanted[1] not in (0, self._ports[name]):
             sockets = bind(name, *wanted)  # before the old one goes: it stays if this fails
         else:
             sockets = []
-        if running is not None:
-            scope, gone = running
-            scope.cancel()
-            await gone.wait()
-            del self._running[name]
+        await self._end(name)
         self._ports[name] = None
         if wanted is None:
             return
         sockets = sockets or bind(name, *wanted)
         self._ports[name] = sockets[0].getsockname()[1]
         await self._services.start(self._scoped, name, self._service(name, sockets))
+
+    async def _serve_line(self) -> None:
+        """Start Modbus RTU as configured, in place of what runs. A missing port is no reason not to be ready."""
+        await self._end(RTU)
+        site, config = self.site, self._config
+        site.trouble(RTU, there=False)
+        if not config.modbus.rtu.enabled:
+            return
+        service = partial(
+            modbus_rtu.serve,
+            config.modbus.rtu,
+            self._modbus_server(self.line_units),
+            self.line_units,
+            count=site.count,
+            on_port=lambda there: site.trouble(RTU, there=not there),
+        )
+        await self._services.start(self._scoped, RTU, service)
+
+    async def _end(self, name: str) -> None:
+        running = self._running.pop(name, None)
+        if running is not None:
+            scope, gone = running
+            scope.cancel()
+            await gone.wait()
 
     async def _scoped(
         self, name: str, service: Callable[..., Awaitable[None]], task_status: trio.TaskStatus[None]
@@ -170,16 +193,20 @@ class Gateway:
         finally:
             gone.set()
 
+    def _modbus_server(self, units: Units) -> Server:
+        return Server(
+            units,
+            writes=self._config.modbus.writes,
+            on_exception=lambda _code: self.site.count("modbus_exceptions"),
+        )
+
     def _service(self, name: str, sockets: list[socket.socket]) -> Callable[..., Awaitable[None]]:
         site, config = self.site, self._config
         if name == "modbus_tcp":
-            server = Server(
-                self.units, writes=config.modbus.writes, on_exception=lambda _code: site.count("modbus_exceptions")
-            )
             return partial(
                 modbus_tcp.serve,
                 sockets,
-                server,
+                self._modbus_server(self.units),
                 config.modbus.tcp,
                 on_traffic=self._panel.modbus_traffic,
                 on_clients=self._modbus_clients,
@@ -219,6 +246,7 @@ class Gateway:
         self._config = config
         reconfigure(self.site, config, changes.charge_points)
         rearrange(self.units, self.site, config)
+        arrange_line(self.line_units, self.units, config)
         self._stand_in(changes.charge_points)
         self._listener.rules = listener_rules(config)
         for name, tables in RESTARTED_BY.items():
@@ -228,6 +256,8 @@ class Gateway:
                 except PortTaken as error:
                     log.error("%s", error)
                 self.site.trouble(name, there=self._ports[name] is None and SERVED[name](config) is not None)
+        if RTU_RESTARTED_BY & changes.tables:
+            await self._serve_line()
         self._announce()
         self.site.trouble(CONFIGURATION, there=False)
         log.info("configuration read again: %s", ", ".join(sorted(changes.tables)) or "charge points only")
@@ -263,6 +293,11 @@ class Gateway:
             self._earlier = trio.Event()
             with trio.move_on_at(tick if due is None else min(tick, due)):
                 await self._earlier.wait()
+
+
+RTU = "modbus_rtu"
+"""The serial line among the services, and among the troubles while its port is missing."""
+RTU_RESTARTED_BY = frozenset({"modbus", "modbus.rtu"})
 
 
 def listener_rules(config: Config) -> Rules:

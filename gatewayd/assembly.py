@@ -122,6 +122,12 @@ def rearrange(units: Units, site: Site, config: Config) -> None:
     units.arrange(*_arrangement(site, config))
 
 
+def arrange_line(line: Units, units: Units, config: Config) -> None:
+    """The same banks as they answer on the serial line, which may have a unit id of its own."""
+    modbus = config.modbus
+    line.arrange(units.banks(), modbus.rtu.unit_id or modbus.unit_id, modbus.charge_point_units)
+
+
 def _arrangement(site: Site, config: Config) -> tuple[list[Bank], int, int]:
     modbus = config.modbus
     fmt = Format(
