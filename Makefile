@@ -11,7 +11,7 @@ python := .venv/bin/python
 
 .PHONY: help
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: setup ## the gateway here, with simulated charge points and BMS; CONFIG=file.toml STATE=dir PEERS=0
@@ -24,6 +24,11 @@ setup: ## make this machine ready: Debian packages, and .venv with everything pi
 .PHONY: test
 test: setup ## every test that needs no root, browser or emulated machine
 	@$(python) -m pytest
+
+.PHONY: test-root
+test-root: ## as root: network namespaces and services
+	@.ci/setup test-root
+	@GATEWAY_TEST_ROOT=1 $(python) -m pytest -o faulthandler_timeout=300 tests/root
 
 .PHONY: check
 check: setup ## format, lint, types, shell scripts, table and documents fresh
