@@ -9,10 +9,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from gatewayd.site.agenda import Entry
 from gatewayd.site.codes import CommandError, LinkState, QuirkBits
 from gatewayd.site.command import Command, CommandMailbox, failed
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Decisions
+from gatewayd.site.limit import OwnProfile
+from gatewayd.site.limit_strategy import LimitStrategy
 from gatewayd.site.owner import Ownership
 from gatewayd.site.tag_list import Held
 from gatewayd.site.transaction import Transactions
@@ -69,6 +72,17 @@ class ChargePoint:
     bank: BankRecords
     default_id_tag: str = "GATEWAY"
     max_current_a: float = 32.0
+    limit_strategy: LimitStrategy = field(default_factory=LimitStrategy)
+    fallback: OwnProfile = field(default_factory=OwnProfile)
+    """The profile that it holds for a dead gateway (modbus.md, Watchdog)."""
+    fallback_refused: bool = False
+    """It was logged that there is no room for one."""
+    renewal: Entry | None = None
+    """When its live limits are said once more, before they lapse."""
+    limits_told: tuple[int, int | None] = (0, None)
+    """The `rate_units` and `max_stack_level` that its limits were made with."""
+    told_offset_s: float | None = None
+    """Epoch minus monotonic seconds as it was last told in an answer: what its own clock should say."""
     connectors: list[Connector] = field(default_factory=list)
     """Index is the OCPP connector id; 0 is the charge point itself."""
     link: Link | None = None
@@ -82,7 +96,8 @@ class ChargePoint:
     """Connected, but nothing was heard for too long."""
     quirks: int = 0
     features: int = 0
-    security_profile: int = 0
+    security_profile: int | None = None
+    """0..3, of its last link."""
     connected_epoch: float | None = None
     heartbeat_at: float | None = None
     message_at: float | None = None
@@ -163,6 +178,7 @@ class ChargePoint:
         """Blocks 0 and 9 changed."""
         self.bank.changed.add((self.place, 0))
         self.bank.changed.add((self.place, 9))
+        self.bank.site.on_touch(self.whole)
 
     def touch_mailbox(self) -> None:
         self.bank.changed.add((self.place, 8))

@@ -65,7 +65,7 @@ class ProfileMailbox:
     result: int = Result.none
     error: int = CommandError.none
     running: Command | None = None
-    schedule_rate_unit: int = RateUnit.A
+    schedule_rate_unit: int | None = None
     schedule_start: float | None = None
     schedule_periods: tuple[tuple[int, float], ...] = ()
     """(start in seconds, limit in the rate unit)."""
