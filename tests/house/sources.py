@@ -8,6 +8,9 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 
+# Where programs live, the simulated peers and the benchmarks included; tests are read with a lighter hand.
+PROGRAMS = ("gatewayd", "hal", "tests/simulator", "tests/bench")
+
 # What tools leave behind; none of it is in the repository.
 NOT_OURS = {
     ".git",
@@ -32,6 +35,11 @@ def files(root: Path, pattern: str = "*") -> Iterator[Path]:
             and not any(part.endswith(".egg-info") for part in inner)
         ):
             yield path
+
+
+def programs(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every module that is no test."""
+    return ((name, path) for name, path in modules(root, *PROGRAMS) if not path.name.startswith("test_"))
 
 
 def modules(root: Path, *packages: str) -> Iterator[tuple[str, Path]]:

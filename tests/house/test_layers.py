@@ -23,19 +23,19 @@ BOARD = (
     ("hal.contract",),
     (
         *("hal.board", "hal.panel", "hal.reset_sequence"),
-        *("hal.fallback", "hal.network_settings", "hal.lease", "hal.arp", "hal.addressing"),
+        *("hal.fallback", "hal.network_settings", "hal.lease", "hal.arp", "hal.addressing", "hal.wishes"),
     ),
-    ("hal.lines", "hal.facts_file", "hal.systemd", "hal.data_partition", "hal.network_files"),
-    ("hal.lines_gpiod",),
+    ("hal.lines", "hal.facts_file", "hal.systemd", "hal.data_partition", "hal.network_files", "hal.backup"),
+    ("hal.lines_gpiod", "hal.appliance"),
     ("hal.board_spec",),
-    ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd"),
+    ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel"),
 )
 PURE = {*GATEWAY[0], *GATEWAY[1], *GATEWAY[2], *GATEWAY[3], *BOARD[1]}
 
 # Neighbours on one floor that never meet: they are introduced to each other by the floor above.
 STRANGERS = (
     ("gatewayd.modbus", "gatewayd.ocpp"),
-    ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd"),
+    ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel"),
 )
 STRANGERS_WITHIN = ("gatewayd.services",)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.house.sources import PROJECT, dotted, expect_none, files, modules, parse, plant
+from tests.house.sources import PROJECT, dotted, expect_none, files, parse, plant, programs
 
 # A name that says nothing about what is inside.
 EMPTY_NAMES = {
@@ -76,7 +76,7 @@ def words(identifier: str) -> str:
 def foreign_words(root: Path, not_ours: dict[str, str]) -> list[str]:
     """Identifiers made of a word that the house has another word for, and permissions that nobody uses."""
     wrong, used = [], set()
-    for name, path in modules(root, "gatewayd", "hal", "tests"):
+    for name, path in programs(root):
         given = [(name.split(".")[-1], 1), *identifiers(parse(path))]
         for identifier, line in given:
             for word, ours in FOREIGN_WORDS.items():
