@@ -5,6 +5,7 @@ Times are counted in characters: `line.hear` puts bytes on the line with a gap b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 import pytest
@@ -126,6 +127,8 @@ def test_a_length_is_a_lower_bound_until_the_byte_count_is_there(pdu: bytes) -> 
     ("pdu", "length"),
     [
         (b"\x01\x01\xff", 6),
+        (b"\x02\x01\xff", 6),
+        (b"\x04\x02\x00\x01", 7),
         (READ_ANSWER, 9),
         (WRITE, 8),
         (b"\x05\x00\x00\xff\x00", 8),
@@ -230,6 +233,26 @@ def test_noise_without_end_is_held_no_longer_than_a_frame() -> None:
         heard += line.hear(b"\x01\x2b" * 16, gap=0)
         assert len(line.framer._run) <= 256 + 32
     assert heard == [GARBLED]
+
+
+@pytest.mark.parametrize("function", [0x2B, 0x10])
+def test_the_longest_frame(function: int) -> None:
+    longest = bytes((function, 0, 0, 0, 123, 247)) + bytes(247)
+    assert len(rtu_frame(US, longest)) == 256
+    assert Line().hear(rtu_frame(US, longest)) == [request(longest)]
+
+
+def test_the_longest_answer_of_another() -> None:
+    longest = b"\x01\xfb" + bytes(251)
+    assert Line().hear(rtu_frame(OTHER, longest)) == [foreign(longest)]
+
+
+@pytest.mark.parametrize("function", [0x2B, 0x01])
+def test_one_byte_more_is_no_frame(function: int) -> None:
+    frame = rtu_frame(OTHER, bytes((function, 0xFC)) + bytes(252))
+    assert len(frame) == 257
+    line = Line()
+    assert line.hear(frame) + line.fall_silent() == [GARBLED]
 
 
 def test_a_byte_count_longer_than_any_frame_is_garbled() -> None:
@@ -351,6 +374,14 @@ def test_an_answer_to_the_request_we_owe_is_a_collision(asked: bytes, answered: 
     assert heard + line.fall_silent() == [collision(answered)]
 
 
+@pytest.mark.parametrize(("coils", "what"), [(16, request), (17, collision), (24, collision), (25, request)])
+def test_three_bytes_of_coils_answer_17_to_24_coils(coils: int, what: Callable[[bytes], RtuFrame]) -> None:
+    line = Line()
+    line.hear(rtu_frame(US, bytes((1, 0, 0, 0, coils))))
+    three = b"\x01\x03\x00\x00\x01"
+    assert line.hear(rtu_frame(US, three)) == [what(three)]
+
+
 def test_a_request_that_looks_like_an_answer_is_a_request_unless_one_is_owed() -> None:
     line = Line()
     for _ in range(3):  # a client that writes the same value again and again
@@ -396,12 +427,16 @@ def test_an_echo_is_dropped_and_the_next_request_is_heard(piece: int) -> None:
     assert line.hear(rtu_frame(US, WRITE)) == [request(WRITE)]
 
 
-def test_a_request_right_behind_the_echo() -> None:
+@pytest.mark.parametrize("piece", [1, 300])
+def test_a_request_right_behind_the_echo(piece: int) -> None:
     line = Line()
     line.hear(rtu_frame(US, READ))
     sent = rtu_frame(US, READ_ANSWER)
     line.send(sent)
-    assert line.hear(sent + rtu_frame(US, WRITE), gap=0) == [request(WRITE)]
+    stream, heard = sent + rtu_frame(US, WRITE), []
+    for at in range(0, len(stream), piece):
+        heard += line.hear(stream[at : at + piece], gap=0)
+    assert heard == [request(WRITE)]
 
 
 def test_a_garbled_echo_is_garbled() -> None:
