@@ -123,7 +123,8 @@ class Session:
             cp.decisions.withdraw(request)
         self.asked.clear()
         self.starting.clear()
-        if cp.link is self:
+        ours = cp.link is self
+        if ours:
             cp.link, cp.link_state, cp.registered = None, LinkState.lost, False
         call, self.open_call = self.open_call, None
         waiting, self.waiting = self.waiting, {}
@@ -132,6 +133,8 @@ class Session:
             call.command.report(failed(CommandError.link_lost), now)
         for command, _, _ in waiting.values():
             command.report(failed(CommandError.link_lost), now)
+        for hook in cp.bank.site.on_lost if ours else ():
+            hook(cp, now)
         self.words.clear()
         cp.touch_all()
 
@@ -189,7 +192,7 @@ class Session:
         handler(central.Inbound(self.charge_point, self, call.id, now), request)
 
     def _bad(self, frame: frames.BadFrame, now: float) -> None:
-        self._fault(QuirkBits.invalid_json, frame.reason)
+        self._fault(QuirkBits.invalid_json if frame.code is None else QuirkBits.schema_violation, frame.reason)
         if frame.id is not None and frame.code is not None:
             self._send(frames.call_error(frame.id, frame.code, frame.reason))
         elif frame.id is not None and self.open_call is not None and frame.id == self.open_call.id:
