@@ -105,15 +105,14 @@ def open_listener(host: str, port: int) -> list[socket.socket]:
     Raises OSError, with errno EADDRINUSE or EACCES where the port cannot be had.
     """
     listeners: list[socket.socket] = []
+    addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
+        for family, kind, protocol, _, address in addresses:
             listener = socket.socket(family, kind, protocol)
             listeners.append(listener)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6 and address[0] != "::":
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if family == socket.AF_INET6:  # "::" alone serves IPv4 too; beside 0.0.0.0 it must not
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, len(addresses) > 1)
             listener.bind((address[0], port, *address[2:]))
             port = listener.getsockname()[1]
             listener.listen(BACKLOG)
