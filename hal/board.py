@@ -63,8 +63,8 @@ PINS: Final = (
     Pin(Line.LED_FEEDBACK_RED, 19, 35, Sense.HIGH, "feedback LED, red half, 470 ohm, common cathode"),
     Pin(Line.LED_FEEDBACK_GREEN, 13, 33, Sense.HIGH, "feedback LED, green half, 470 ohm, common cathode"),
     Pin(Line.LED_BUTTON, 12, 32, Sense.HIGH, "button LED, green, 470 ohm to ground"),
-    Pin(Line.BIAS, 22, 15, Sense.HIGH, "two-pole solid-state relay: 560 ohm from B to +5 V and from A to ground"),
-    Pin(Line.TERMINATION, 23, 16, Sense.HIGH, "solid-state relay: 120 ohm between A and B"),
+    Pin(Line.BIAS, 22, 15, Sense.HIGH, "two-pole solid-state relay: 560 ohm from B+ to +5 V and from A- to ground"),
+    Pin(Line.TERMINATION, 23, 16, Sense.HIGH, "solid-state relay: 120 ohm between B+ and A-"),
 )
 
 
