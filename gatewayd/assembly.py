@@ -12,7 +12,7 @@ from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
 from gatewayd.services.ledger import Restored
-from gatewayd.site import kept
+from gatewayd.site import kept, limits, watchdog
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.codes import Role, TimeSource, WordOrder
 from gatewayd.site.decision import Request
@@ -37,6 +37,7 @@ def build_site(config: Config, started: float, epoch: float, serial: str) -> Sit
     site = Site(serial=serial, firmware=product_version(), started=started, now=started)
     site.clock.offset_s = epoch - started
     site.clock.source = TimeSource.host
+    watchdog.attach(site)
     reconfigure(site, config, frozenset(entry.number for entry in config.charge_points))
     return site
 
@@ -48,6 +49,7 @@ def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
     site.config_checksum = configuration.checksum(config)
     site.word_order = WordOrder[config.modbus.word_order]
     site.notify_always = config.modbus.notify == "always"
+    site.min_limit_interval_s = config.ocpp.min_limit_interval_s
     site.slots = {
         slot.number: Slot(slot.number, slot.url, pem_text(slot.certificate), slot.certificate_type, slot.signature)
         for slot in config.slots
@@ -62,6 +64,7 @@ def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
     for entry in config.charge_points:
         if entry.number in changed:
             _add(site, entry)
+    limits.reconsider_site(site, site.now)
     site.touch()
 
 
@@ -110,6 +113,7 @@ def restore_site(site: Site, restored: Restored) -> None:
             request = Request(**fields)
             request.sequence = sequence
             by_number[number].decisions.informative.append(request)
+    watchdog.restored(site)
 
 
 def build_units(site: Site, config: Config) -> Units:

@@ -29,6 +29,7 @@ from gatewayd.site.codes import (
 )
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Request, Verdict, ask_bms
+from gatewayd.site.limit_effect import OFFERED
 from gatewayd.site.meter import Meter, feed, update
 from gatewayd.site.timestamp import format_utc, parse, trusted
 
@@ -110,13 +111,15 @@ def boot_notification(call: Inbound, request: core.BootNotification) -> None:
     cp.boots.append(call.now)
     if len(cp.boots) == cp.boots.maxlen and call.now - cp.boots[0] <= BOOT_LOOP_S:
         cp.note_quirk(QuirkBits.boot_loop)
+    cp.told_offset_s = cp.bank.site.clock.offset_s
     now_text = format_utc(call.epoch)
     call.reply(core.BootNotificationAnswer("Accepted", now_text, call.session.heartbeat_interval_s))
     call.session.register(call.now)
 
 
 def heartbeat(call: Inbound, request: core.Heartbeat) -> None:
-    call.charge_point.heartbeat_at = call.now
+    cp = call.charge_point
+    cp.heartbeat_at, cp.told_offset_s = call.now, cp.bank.site.clock.offset_s
     call.reply(core.HeartbeatAnswer(format_utc(call.epoch)))
 
 
@@ -166,6 +169,8 @@ def take_samples(call: Inbound, connector: Connector, values: list[Any]) -> None
     entries = [(value.timestamp, value.sampledValue) for value in values]
     tolerated = feed(connector.meter, entries, call.epoch)
     connector.meter_at = call.now
+    if any(sample.measurand in OFFERED for value in values for sample in value.sampledValue):
+        connector.limit.effect.offered_at = call.now
     sessions.meter_heard(connector, call.now)
     call.clock(bool(tolerated & QuirkBits.bad_timestamp))
     call.charge_point.note_quirk(tolerated)

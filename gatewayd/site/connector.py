@@ -51,6 +51,10 @@ class Connector:
     enable: int = 1
     operative: int = 1
     operative_sent_ok: bool = True
+    withheld: int = 0
+    """1: the gateway itself made it inoperative, against what `operative` says; kept until it is given back."""
+    withholding: bool = False
+    """The charge point is being told so."""
     start_id_tag: str = ""
     attached_profile: Profile | None = None
     """Goes out with the next RemoteStartTransaction."""
@@ -84,3 +88,4 @@ class Connector:
     def touch(self) -> None:
         """This connector changed: its block, and what the gateway block says of it, will be encoded again."""
         self.charge_point.bank.changed.add((self.charge_point.place, self.number))
+        self.charge_point.bank.site.on_touch(self)

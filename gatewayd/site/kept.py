@@ -18,7 +18,7 @@ KEPT: dict[type, tuple[str, ...]] = {
         "decision_default",
         "site_limit_w",
     ),
-    ChargePoint: ("allowed",),
+    ChargePoint: ("allowed", "limit_strategy.learned", "fallback.installed", "fallback.confirmed"),
     Connector: (
         "enable",
         "operative",
@@ -29,6 +29,8 @@ KEPT: dict[type, tuple[str, ...]] = {
         "limit.phases",
         "limit.written_unit",
         "limit.written_phases",
+        "limit.own.installed",
+        "withheld",
         "session_count",
         "session_time_total_s",
     ),

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gatewayd.site.agenda import Agenda
+from gatewayd.site.agenda import Agenda, Entry
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.clock import Clock
 from gatewayd.site.codes import DecisionDefault, DiskState, GatewayState, LimitResult, Role, WordOrder
+from gatewayd.site.connector import Connector
 from gatewayd.site.journal import Journal
 from gatewayd.site.list_mailbox import ListMailbox
 from gatewayd.site.profile_mailbox import ProfileMailbox
@@ -101,8 +102,21 @@ class Site:
     decision_default: DecisionDefault = DecisionDefault.list_then_reject
     site_limit_w: int = -1
     site_limit_result: int = LimitResult.none
+    sharing_count: int = 0
+    """Connectors that charged when the site's limit was last shared."""
+    min_limit_interval_s: float = 2.0
+    """Between increases of one limit."""
+    heartbeat_at: float = 0.0
+    """Monotonic time at which `bms_heartbeat` last changed, or the watchdog was switched on."""
+    watchdog_look: Entry | None = None
+    unsettled: set[Connector] = field(default_factory=set)
+    """Connectors that changed at this instant; what follows for limits is not settled yet."""
+    on_touch: Callable[[Connector], None] = field(default=lambda _connector: None)
+    """Something of this connector changed; connector 0: of the charge point."""
     on_registered: list[Callable[[ChargePoint, float], None]] = field(default_factory=list)
     """What is to be done when Calls may go out to a charge point: limits again, questions of our own."""
+    on_lost: list[Callable[[ChargePoint, float], None]] = field(default_factory=list)
+    """What is to be done when its link is gone."""
 
     def advance(self, now: float) -> None:
         """Something happens at `now`."""
