@@ -1,11 +1,12 @@
-"""One charge point and one central system in memory, under virtual time, with every frame judged by the schemas.
+"""One charge point and one central system in memory, under virtual time, with every frame judged by the schemas;
+and a Modbus server of another house for the BMS.
 
 A test that uses `plant` names `autojump_clock` as well: pytest-trio looks for the clock among a test's own arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from .bms import ModbusClient
 from .central_system import CentralSystem
-from .charge_point import ChargePoint, Traits, Vehicle
+from .charge_point import ChargePoint, Vehicle
+from .modbus_judge import UNIT, ModbusJudge
 from .schema_judge import SchemaJudge
 
 
@@ -61,6 +64,14 @@ async def plant(nursery: trio.Nursery, autojump_clock: MockClock) -> AsyncIterat
 
 
 @pytest.fixture
-def quick() -> Callable[..., Traits]:
-    """Traits of a charge point that answers at once, for tests that count seconds."""
-    return lambda **changes: Traits(answer_latency_s=0.0, **changes)
+def judge() -> Iterator[ModbusJudge]:
+    made = ModbusJudge()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def client(judge: ModbusJudge) -> AsyncIterator[ModbusClient]:
+    made = await ModbusClient.connect("127.0.0.1", judge.port, UNIT)
+    yield made
+    await made.close()

@@ -2,96 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import trio
 from pymodbus.client.mixin import ModbusClientMixin as Converter
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
 
 from .bms import BadAnswer, Bms, Coding, ConnectionLost, ModbusClient, ModbusError, codes
 from .bms.client import EXCEPTION_NAMES
 from .bms.values import WORD_ORDERS, Value
-
-UNIT = 7
-SIZE = 10_000
-HOLDING = 3
-WRITES = (5, 6, 15, 16)
+from .modbus_judge import SIZE, ModbusJudge
 
 
-class Judge:
-    """A pymodbus server on a thread of its own. `writes` is what it was told; `react` may answer in registers.
-
-    `react(registers, address, values)` runs within the server at every write of registers, before it is stored.
-    """
-
-    def __init__(self) -> None:
-        self.port = 0
-        self.writes: list[tuple[int, int, list[int]]] = []
-        self.refuse: ExcCodes | None = None
-        self.react: Callable[[list[int], int, list[int]], None] = lambda registers, address, values: None
-        self._loop = asyncio.new_event_loop()
-        self._listening = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        assert self._listening.wait(10)
-
-    def close(self) -> None:
-        self._do(self._server.shutdown())  # type: ignore[no-untyped-call]
-        self._thread.join(10)
-
-    def get(self, address: int, count: int = 1, function: int = HOLDING) -> Any:
-        return self._do(self._server.async_getValues(UNIT, function, address, count))
-
-    def put(self, address: int, values: list[Any], function: int = HOLDING) -> None:
-        self._do(self._server.async_setValues(UNIT, function, address, values))
-
-    async def _serve(self) -> None:
-        registers, bits = ([SimData(0, count=SIZE, values=0, datatype=DataType.REGISTERS)] for _ in range(2))
-        coils, inputs = ([SimData(0, values=[False] * SIZE, datatype=DataType.BITS)] for _ in range(2))
-        device = SimDevice(UNIT, simdata=(coils, inputs, registers, bits), action=self._act)
-        self._server = ModbusTcpServer(device, address=("127.0.0.1", 0))
-        await self._server.serve_forever(background=True)
-        transport: Any = self._server.transport
-        self.port = transport.sockets[0].getsockname()[1]
-        self._listening.set()
-        await self._server.serving
-
-    async def _act(
-        self, function: int, start: int, address: int, count: int, registers: list[int], values: Any
-    ) -> ExcCodes | None:
-        if self.refuse:
-            return self.refuse
-        if values and function in WRITES:  # not the test's own puts
-            self.writes.append((function, address, list(values)))
-            if function in (6, 16):
-                self.react(registers, address, list(values))
-        return None
-
-    def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
-
-
-@pytest.fixture
-def judge() -> Iterator[Judge]:
-    made = Judge()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def client(judge: Judge) -> Any:
-    made = await ModbusClient.connect("127.0.0.1", judge.port, UNIT)
-    yield made
-    await made.close()
-
-
-async def test_every_function_is_understood(judge: Judge, client: ModbusClient) -> None:
+async def test_every_function_is_understood(judge: ModbusJudge, client: ModbusClient) -> None:
     judge.put(10, [1, 2, 0xFFFF])
     assert await client.read_registers(10, 3) == [1, 2, 0xFFFF]
     judge.put(20, [7, 8], function=4)
@@ -112,7 +36,7 @@ async def test_every_function_is_understood(judge: Judge, client: ModbusClient) 
     assert [function for function, *_ in judge.writes] == [6, 16, 5, 15, 5]
 
 
-async def test_exceptions_are_named(judge: Judge, client: ModbusClient) -> None:
+async def test_exceptions_are_named(judge: ModbusJudge, client: ModbusClient) -> None:
     with pytest.raises(ModbusError, match="illegal data address") as caught:
         await client.read_registers(SIZE, 1)
     assert (caught.value.function, caught.value.code) == (3, 2)
@@ -236,7 +160,7 @@ def test_text_and_what_does_not_fit() -> None:
             Coding().encode(kind, value)
 
 
-async def test_points_by_name(judge: Judge, client: ModbusClient) -> None:
+async def test_points_by_name(judge: ModbusJudge, client: ModbusClient) -> None:
     bms = Bms(client)
     judge.put(3000 * 2 + 300 * 1 + 66, [0, 11000])
     assert await bms.read("power_active_import_w", 2, 1) == 11000
@@ -260,7 +184,7 @@ async def test_points_by_name(judge: Judge, client: ModbusClient) -> None:
         await bms.read("no_such_point", 1)
 
 
-async def test_the_command_mailbox(judge: Judge, client: ModbusClient) -> None:
+async def test_the_command_mailbox(judge: ModbusJudge, client: ModbusClient) -> None:
     base = 3000 + 8 * 300
 
     def gateway(registers: list[int], address: int, values: list[int]) -> None:
@@ -296,7 +220,7 @@ async def test_the_command_mailbox(judge: Judge, client: ModbusClient) -> None:
     assert busy.error == "busy"
 
 
-async def test_the_decision_mailbox(judge: Judge, client: ModbusClient) -> None:
+async def test_the_decision_mailbox(judge: ModbusJudge, client: ModbusClient) -> None:
     bms = Bms(client, poll_s=0.01)
     assert await bms.waiting() == []
     assert await bms.request(1) is None
@@ -317,7 +241,7 @@ async def test_the_decision_mailbox(judge: Judge, client: ModbusClient) -> None:
         await bms.next_request(1, 0.05, not_sequence=9)
 
 
-async def test_profile_list_and_time(judge: Judge, client: ModbusClient) -> None:
+async def test_profile_list_and_time(judge: ModbusJudge, client: ModbusClient) -> None:
     def gateway(registers: list[int], address: int, values: list[int]) -> None:
         if address == 2000:
             registers[2124:2127] = [values[120], 3, 1]

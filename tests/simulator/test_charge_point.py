@@ -244,6 +244,29 @@ async def test_a_power_cut_kills_the_link_and_books_the_loss(plant: Plant, autoj
     assert cp.session.close_codes == [1006]
 
 
+async def test_a_power_cut_that_leaves_a_half_open_link(plant: Plant, autojump_clock: MockClock) -> None:
+    cp = await plant.charging()
+    old = plant.central.links["CP001"]
+    cp.power_cut(60, half_open=True)
+    await trio.sleep(30)
+    assert not cp.connected
+    assert plant.central.links["CP001"] is old  # it has heard nothing
+    with pytest.raises(NoAnswer):
+        await plant.central.call("CP001", "ClearCache", {}, timeout_s=5)
+    await cp.until(lambda: cp.books[0].stop_acknowledged, 120)
+    assert plant.central.links["CP001"] is not old
+
+
+async def test_a_pulled_cable_is_noticed_by_silence(plant: Plant, autojump_clock: MockClock) -> None:
+    cp = await plant.charging()
+    cp.pull_network()
+    await trio.sleep(100)
+    assert cp.connected
+    await cp.until(lambda: cp.session.links == 2 and cp.registered, 400)
+    assert not cp.session.boot_needed
+    assert len(plant.central.calls("BootNotification")) == 1
+
+
 async def test_a_second_open_call_is_refused_and_counted(plant: Plant, autojump_clock: MockClock) -> None:
     cp = await plant.registered()
     cp.script.delay("ClearCache", 10, times=1)

@@ -90,7 +90,7 @@ class Answers:
         def change() -> None:
             if number == 0:
                 self._cp.operative = operative
-                self._cp.notices.refresh_station()
+                self._cp.notices.refresh_whole()
             for place in places:
                 place.operative = operative
                 self._cp.notices.refresh(place)
@@ -283,7 +283,7 @@ class Answers:
 
     def _tell_status(self, places: list[Connector], number: int) -> None:
         if number == 0:
-            self._cp.notices.tell_station()
+            self._cp.notices.tell_whole()
         for place in places:
             self._cp.notices.tell(place)
 

@@ -186,9 +186,22 @@ class ChargePoint:
         if self.connector(connector).transaction:
             self.transactions.stop(self.connector(connector), "EmergencyStop")
 
-    def power_cut(self, seconds: float) -> None:
-        """No electricity for that long: running transactions end as PowerLoss, the link dies without a word."""
+    def pull_network(self) -> None:
+        """The link goes dead without an end: sends vanish, pings stay unanswered, until somebody gives up.
+
+        The charge point notices when its own messages are not answered any more, and dials again.
+        """
+        if self.session.cable:
+            self.session.cable.pull()
+
+    def power_cut(self, seconds: float, *, half_open: bool = False) -> None:
+        """No electricity for that long: running transactions end as PowerLoss, the link dies without a close frame.
+
+        `half_open`: the other side does not even see the end of the connection.
+        """
         self._stop_all("PowerLoss")
+        if half_open:
+            self.pull_network()
         self._sleep(seconds)
         self.start_soon(self.cut)
 

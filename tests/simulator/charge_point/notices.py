@@ -16,15 +16,15 @@ class Notices:
 
     def __init__(self, charge_point: ChargePoint) -> None:
         self.just_booted = False
-        self._station_shown: str | None = None
+        self._whole_shown: str | None = None
         self._cp = charge_point
 
     def announce(self) -> None:
         """What is said first on a new link: everything after a boot, else what has changed meanwhile."""
         everything = self.just_booted or self._cp.traits.repeats_all_status_on_reconnect
         if everything:
-            self._station_shown = None
-        self.refresh_station()
+            self._whole_shown = None
+        self.refresh_whole()
         for place in self._cp.connectors:
             if everything:
                 place.shown = None
@@ -59,23 +59,23 @@ class Notices:
 
         self._cp.outbox.put("StatusNotification", payload, on_failure=lost)
 
-    def refresh_station(self) -> None:
+    def refresh_whole(self) -> None:
         """Tell of connector 0 when that has changed."""
-        if self._station_shown != self._station_status() and self._cp.outbox.online:
-            self.tell_station()
+        if self._whole_shown != self._whole_status() and self._cp.outbox.online:
+            self.tell_whole()
 
-    def tell_station(self) -> None:
+    def tell_whole(self) -> None:
         """StatusNotification of connector 0."""
-        self._station_shown = self._station_status()
+        self._whole_shown = self._whole_status()
         payload: Payload = {
             "connectorId": 0,
             "errorCode": NO_ERROR,
-            "status": self._station_status(),
+            "status": self._whole_status(),
             "timestamp": self._cp.clock.stamp(),
         }
 
         def lost(error: Exception) -> None:
-            self._station_shown = None
+            self._whole_shown = None
 
         self._cp.outbox.put("StatusNotification", payload, on_failure=lost)
 
@@ -98,5 +98,5 @@ class Notices:
             "meterSerialNumber": traits.meter_serial,
         }
 
-    def _station_status(self) -> str:
+    def _whole_status(self) -> str:
         return "Available" if self._cp.operative else "Unavailable"

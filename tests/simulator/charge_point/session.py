@@ -16,6 +16,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError,
 from ..clock import parse_stamp
 from ..ocpp_link import CallFailed, Link, LinkLost, NoAnswer
 from ..script import Payload
+from .cable import Cable
 
 if TYPE_CHECKING:
     from .charge_point import ChargePoint
@@ -83,6 +84,7 @@ class Session:
         self.host = host
         self.path = path or f"/ocpp/{quote(charge_point.identity, safe='')}"
         self.link: Link | None = None
+        self.cable: Cable | None = None
         self.registration: str | None = None
         self.boot_needed = True
         self.staying_away = False
@@ -153,7 +155,7 @@ class Session:
             self.link = None
 
     async def _dial(self, nursery: trio.Nursery) -> Link:
-        stream = await self.open_stream()
+        self.cable = stream = Cable(await self.open_stream())
         socket = await wrap_client_stream(
             nursery,
             stream,  # type: ignore[arg-type]  # any stream will do, memory streams included
