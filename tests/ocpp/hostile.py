@@ -52,13 +52,14 @@ TEXTS = [
     "", " ", "null", "0x0000", "x" * 20, "x" * 21, "x" * 255, "x" * 5000, "é" * 30, "\x00", "\n[forged]",
     "\U0001f50c", "\ud83d", "NaN", "INF", "-inf", "1e999", "1" * 400, "1,5", "0x10", "-5", "1970-01-01T00:00:00Z",
     "2999-01-01T00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59+23:59", "2026-02-30T00:00:00Z", STAMP,
-    "Available", "Charging", "Faulted", "Reserved", "Accepted", "Energy.Active.Import.Register", "Power.Active.Import", "kWh", "Wh", "W", "kW",
+    "Available", "Charging", "Faulted", "Reserved", "Accepted",
+    "Energy.Active.Import.Register", "Power.Active.Import", "kWh", "Wh", "W", "kW",
     "A", "Percent", "L1-N", "L2", "N", "Outlet", "SignedData", "Transaction.Begin", "K", "Fahrenheit",
 ]  # fmt: skip
 RAW = [
     "NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 5000, '"\\ud800"', '"\\udc00\\ud800"', "[" * 5000,
-    '{"a":' * 500, "'x'", "undefined", '{"idTag":"A","idTag":"B"}', '"\x01"', "{}", "[]", "[[]]", '"unclosed', "01", "+1",
-    ".5", "// x",
+    '{"a":' * 500, "'x'", "undefined", '{"idTag":"A","idTag":"B"}', '"\x01"', "{}", "[]", "[[]]", '"unclosed', "01",
+    "+1", ".5", "// x",
 ]  # fmt: skip
 FRAMES = [
     "", "[]", "[2]", "null", "[2,null,null,null]", '[2,"","Heartbeat",{}]', '[3,"1-0-1",{}]',
