@@ -75,12 +75,12 @@ class LiveView:
     def _draw(self, heartbeat: Value, total_w: Value, rows: list[Row]) -> None:
         lines = [
             f"gateway_heartbeat {heartbeat:>5}    total_power_w {_kilo(total_w, 'kW'):>9}",
-            f"{'charge point':<14}{'status':<15}{'power':>9}{'limit':>9}{'session':>12}  tag",
+            f"{'charge point':<16}{'status':<15}{'power':>9}{'limit':>9}{'session':>12}  tag",
         ]
         for row in rows:
             name = f"{row.charge_point}, connector {row.connector}"
             tail = f"{_kilo(row.power_w, 'kW'):>9}{_limit(row.limit):>9}{_kilo(row.session_wh, 'kWh'):>12}  {row.tag}"
-            lines.append(f"{name:<14}{row.status:<15}{tail}")
+            lines.append(f"{name:<16}{row.status:<15}{tail}")
         lines += ["", *self._events]
         back = f"\x1b[{self._drawn}A\r{CLEAR_TO_END}" if self._drawn else ""
         self._drawn = len(lines)

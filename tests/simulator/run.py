@@ -29,7 +29,8 @@ from .live_view import LiveView
 
 DEFAULT_STATE = "state/gateway"
 READY_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 4.5  # everything has to be over within 5 s
+FAREWELL_S = 0.8  # the cars leave first, so that no session stays open in the gateway's books
+STOP_TIMEOUT_S = 4.0  # and everything has to be over within 5 s
 REDIAL_S = 2.0
 SIMULATED_CHARGE_POINTS = 2  # of those in the configuration, the first
 LAST_WORDS = 12  # lines of the log that are shown when the gateway dies
@@ -132,11 +133,12 @@ async def main(environment: dict[str, str]) -> int:
     places = prepare(environment)
     peers = environment.get("PEERS", "1") != "0"
     view = LiveView(sys.stdout.isatty(), show)
+    charge_points: list[ChargePoint] = []
     code = 0
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch_for_signals, signals)
+                nursery.start_soon(watch_for_signals, signals, charge_points)
                 await nursery.start(gateway, places)
                 site = Site.read(places)
                 await tell_where(places, site)
@@ -144,7 +146,7 @@ async def main(environment: dict[str, str]) -> int:
                 # started here with `places.board` when stdin is a terminal.
                 nursery.start_soon(keep, partial(look, site, view), view.say, "the view")
                 if peers:
-                    nursery.start_soon(simulate, site, view.say)
+                    nursery.start_soon(simulate, site, charge_points, view.say)
     except* Stopped:
         show("\nstopped")
     except* GatewayDied as group:
@@ -160,9 +162,21 @@ def tell_death(died: BaseException, places: Places) -> int:
     return died.code if isinstance(died, GatewayDied) and died.code > 0 else 1
 
 
-async def watch_for_signals(signals: Any) -> None:
+async def watch_for_signals(signals: Any, charge_points: list[ChargePoint]) -> None:
     async for _ in signals:
+        with trio.move_on_after(FAREWELL_S):
+            await farewell(charge_points)
         raise Stopped
+
+
+async def farewell(charge_points: list[ChargePoint]) -> None:
+    """The cars leave, and their transactions end."""
+    for charge_point in charge_points:
+        for place in charge_point.connectors:
+            if place.vehicle:
+                charge_point.unplug(place.number)
+    for charge_point in charge_points:
+        await charge_point.outbox.drained()
 
 
 async def gateway(places: Places, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -298,8 +312,8 @@ async def look(site: Site, view: LiveView) -> None:
     await view.run(bms, site.connectors)
 
 
-async def simulate(site: Site, say: Callable[[str], None]) -> None:
-    """The charge points, their drivers, and the BMS."""
+async def simulate(site: Site, charge_points: list[ChargePoint], say: Callable[[str], None]) -> None:
+    """The charge points (they are put into the list), their drivers, and the BMS."""
     async with trio.open_nursery() as nursery:
         port = site.ports["ocpp"]
         for entry in site.charge_points[:SIMULATED_CHARGE_POINTS] if port else []:
@@ -318,6 +332,7 @@ async def simulate(site: Site, say: Callable[[str], None]) -> None:
                 say=partial(say_for, identity, say),
             )
             await nursery.start(charge_point.run)
+            charge_points.append(charge_point)
             drivers = Drivers(charge_point, entry["number"], first_after_s=4.0 * entry["number"], say=say)
             nursery.start_soon(drivers.run)
         nursery.start_soon(keep, partial(work_as_bms, site, say), say, "the BMS")

@@ -112,9 +112,10 @@ def test_the_peers_move_the_registers(start: type[Running]) -> None:
     running.until("BMS: charge point 1: Authorize of DRIVER002 accepted")
     running.until("BMS: charge point 2, connector 1: start")
     running.until(r"heartbeat \d+, [1-9][\d.]+ kW .*Charging")
-    code, seconds, _ = running.end(signal.SIGINT)
+    code, seconds, rest = running.end(signal.SIGINT)
     assert code == 0
     assert seconds < 5
+    assert rest.count("EVDisconnected") == 2  # the cars leave before the lights go out
 
 
 def test_it_says_so_when_the_gateway_dies(start: type[Running]) -> None:
