@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import socket
 from collections.abc import Mapping
 from typing import Final
 
-import sdnotify
-
 FIRST_FD: Final = 3
 """Where systemd puts the first socket of a socket unit."""
 
 
 class Systemd:
-    """READY, STATUS, WATCHDOG and STOPPING, sent without waiting."""
+    """READY, STATUS, WATCHDOG and STOPPING, sent without waiting.
+
+    Not by the sdnotify library: it catches everything, also the SystemExit of our SIGTERM if that falls into it.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        self._notifier = sdnotify.SystemdNotifier()
-        if self._notifier.socket is not None:
-            self._notifier.socket.setblocking(False)  # the library's would wait for a busy systemd
         self.watchdog_every_s = watchdog_every_s(environment)
+        self._address = environment.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    def _say(self, words: str) -> None:
+        if self._address:
+            with contextlib.suppress(OSError):  # a systemd that is busy or gone hears the next word
+                self._socket.sendto(words.encode(), self._address)
 
     def ready(self, status: str) -> None:
-        self._notifier.notify(f"READY=1\nSTATUS={status}")
+        self._say(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
-        self._notifier.notify(f"STATUS={status}")
+        self._say(f"STATUS={status}")
 
     def alive(self) -> None:
-        self._notifier.notify("WATCHDOG=1")
+        self._say("WATCHDOG=1")
 
     def stopping(self) -> None:
-        self._notifier.notify("STOPPING=1")
+        self._say("STOPPING=1")
 
 
 def watchdog_every_s(environment: Mapping[str, str]) -> float:

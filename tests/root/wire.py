@@ -16,6 +16,10 @@ import trio
 PROJECT = Path(__file__).parents[2]
 _number = itertools.count()
 
+# The privileges that netd.service leaves it, and no more.
+_KEPT = "-all,+net_admin,+net_raw,+net_bind_service"
+CAGE = ("setpriv", f"--bounding-set={_KEPT}", f"--inh-caps={_KEPT}", "--no-new-privs")
+
 
 async def run(*command: str) -> str:
     """A command that must succeed."""
@@ -128,6 +132,7 @@ class Wire:
         """Starts netd; times count from here."""
         self.started_at = time.monotonic()
         self.netd = self.gateway.start(
+            *CAGE,
             *(sys.executable, "-m", "hal.netd", "--interface", "eth0", "--run", str(self.run)),
             *("--config", str(self.configuration), "--trial", str(self.trial)),
             log="netd",
