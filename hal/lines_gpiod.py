@@ -17,7 +17,7 @@ import gpiod
 from gpiod.line import Bias, Direction, Value
 from gpiod.line import Edge as EdgeDetection
 
-from hal.board import DEBOUNCE_S, PINS, Sense
+from hal.board import DEBOUNCE_S, PINS, Pin, Sense
 from hal.contract import Line
 from hal.lines import MAX_PENDING_EDGES, Edge, refuse_input
 
@@ -37,7 +37,7 @@ class GpiodLines:
         try:
             with gpiod.Chip(chip_path) as chip:
                 self._request = chip.request_lines(
-                    {row.line.value: _settings(row.line, row.is_input, row.sense) for row in PINS},
+                    {row.line.value: settings_of(row) for row in PINS},
                     consumer=CONSUMER,
                     event_buffer_size=MAX_PENDING_EDGES,
                 )
@@ -75,15 +75,17 @@ class GpiodLines:
         self._request.release()
 
 
-def _settings(line: Line, is_input: bool, sense: Sense) -> gpiod.LineSettings:
-    if not is_input:
-        return gpiod.LineSettings(direction=Direction.OUTPUT, active_low=sense is Sense.LOW)
+def settings_of(row: Pin) -> gpiod.LineSettings:
+    """What the kernel is asked for this line."""
+    active_low = row.sense is Sense.LOW
+    if not row.is_input:
+        return gpiod.LineSettings(direction=Direction.OUTPUT, active_low=active_low)
     return gpiod.LineSettings(
         direction=Direction.INPUT,
-        active_low=sense is Sense.LOW,
+        active_low=active_low,
         bias=Bias.PULL_UP,
         edge_detection=EdgeDetection.BOTH,
-        debounce_period=timedelta(seconds=DEBOUNCE_S if line is Line.BUTTON else 0),
+        debounce_period=timedelta(seconds=DEBOUNCE_S if row.line is Line.BUTTON else 0),
     )
 
 

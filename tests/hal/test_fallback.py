@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hal.arp import Claimed
-from hal.fallback import FALLBACK, REAL, Facts, State, Timing, Wanted, begin, decide
+from hal.fallback import FALLBACK, REAL, Facts, State, Timing, Wanted, begin, changed, decide
 from hal.lease import Lease, Refused
 from hal.network_settings import NetworkSettings
 
@@ -378,3 +378,29 @@ def test_the_search_finds_a_broken_rule(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(fallback, "_claim", at_once)
     with pytest.raises(AssertionError, match="without a probe"):
         test_every_reachable_state_keeps_the_rules(DHCP)
+
+
+def test_other_name_servers_alone_change_no_address() -> None:
+    wire = Wire()
+    wire.until(60)
+    wire.state = changed(wire.state, NetworkSettings(dns=(IPv4Address("9.9.9.9"),)), wire.now)
+    wanted = wire.until(61)
+    assert (wanted.addresses, wanted.dns) == ((FALLBACK,), (IPv4Address("9.9.9.9"),))
+
+
+def test_another_address_is_probed_and_the_old_one_forgotten() -> None:
+    wire = Wire(STATIC)
+    wire.until(10)
+    new = NetworkSettings("static", IPv4Interface("10.0.0.6/24"))
+    wire.state = changed(wire.state, new, wire.now)
+    assert wire.until(11).addresses == ()
+    assert wire.until(14).addresses == (new.address,)
+
+
+def test_from_static_to_dhcp_thirty_seconds_begin_again() -> None:
+    wire = Wire(STATIC)
+    wire.until(100)
+    wire.state = changed(wire.state, DHCP, wire.now)
+    assert wire.until(101).ask is not None
+    wire.until(200)
+    assert 129 <= wire.first(FALLBACK) <= 131

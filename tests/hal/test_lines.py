@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gpiod
 import pytest
+from gpiod.line import Bias, Direction
 
 from hal import lines as lines_module
+from hal.board import PINS, Pin
 from hal.contract import HISTORY_FILE, INPUTS, OUTPUTS, Line
 from hal.lines import Edge, Lines, MemoryLines, SimLines
+from hal.lines_gpiod import GpiodLines, find_chip, settings_of
 
 GPIO_SIM = os.environ.get("GATEWAY_GPIO_SIM")
 
@@ -255,3 +259,31 @@ def test_pending_edges_are_bounded(clock: Clock) -> None:
     edges = lines.edges()
     assert len(edges) == lines_module.MAX_PENDING_EDGES
     assert edges[-1] == Edge(100.0, Line.BUTTON, False)
+
+
+@pytest.mark.parametrize("row", PINS, ids=lambda row: row.line)
+def test_what_the_kernel_is_asked_for(row: Pin) -> None:
+    """Without a chip: the settings of each line, before the library hands them to the kernel."""
+    settings = settings_of(row)
+    if row.is_input:
+        assert settings.direction is Direction.INPUT
+        assert settings.bias is Bias.PULL_UP
+        assert settings.active_low, "a switch to ground is on when the pin is low"
+        assert settings.edge_detection is gpiod.line.Edge.BOTH
+        assert settings.event_clock is gpiod.line.Clock.MONOTONIC
+        assert (settings.debounce_period.total_seconds() > 0) is (row.line is Line.BUTTON)
+    else:
+        assert settings.direction is Direction.OUTPUT
+        assert not settings.output_value, "an output is on before anybody asked"
+        assert settings.edge_detection is gpiod.line.Edge.NONE
+
+
+def test_a_chip_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=str(tmp_path)):
+        GpiodLines(str(tmp_path / "gpiochip0"))
+
+
+@pytest.mark.skipif(bool(GPIO_SIM), reason="a simulated chip is here")
+def test_no_chip_has_our_button_here() -> None:
+    with pytest.raises(OSError, match="called button"):
+        find_chip()
