@@ -29,13 +29,16 @@ FINAL = ("done", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a command, a profile or a list operation. `taken` is False when it was busy: try again."""
+    """What became of a command, a profile or a list operation. `taken` is False when it was busy: try again.
+
+    `r1` is None when there is none.
+    """
 
     sequence: int
     state: str
     result: str
     error: str
-    r1: int = 0
+    r1: int | None = None
     text: str = ""
     taken: bool = True
 
@@ -347,8 +350,8 @@ class Bms(PointAccess):
         error = await self._word(mailbox, "error", codes.COMMAND_ERRORS, charge_point, connector)
         if mailbox != "command":
             return Outcome(number, state, result, error)
-        r1, text = await self.number("command_r1", charge_point), await self.read("command_text", charge_point)
-        return Outcome(number, state, result, error, r1, str(text))
+        r1, text = await self.read("command_r1", charge_point), await self.read("command_text", charge_point)
+        return Outcome(number, state, result, error, None if r1 is None else int(r1), str(text))
 
     async def _word(self, mailbox: str, what: str, names: tuple[str, ...], charge_point: int, connector: int) -> str:
         return codes.name_of(names, await self.read(f"{mailbox}_{what}", charge_point, connector))

@@ -13,45 +13,38 @@ class Cable(trio.abc.Stream):
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        self._pulled = trio.Event()
+        self._pulled = False
+        self._hearing: trio.CancelScope | None = None
         self._closed = trio.Event()
 
     def pull(self) -> None:
-        self._pulled.set()
+        self._pulled = True
+        if self._hearing:
+            self._hearing.cancel()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self._check()
-        if self._pulled.is_set():
+        if self._pulled:
             await trio.lowlevel.checkpoint()
         else:
             await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         self._check()
-        if not self._pulled.is_set():
+        if not self._pulled:
             await self._stream.wait_send_all_might_not_block()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         self._check()
-        received = b""
-        async with trio.open_nursery() as nursery:
-
-            async def watch(event: trio.Event) -> None:
-                await event.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch, self._pulled)
-            if not self._pulled.is_set():
-                received = bytes(await self._stream.receive_some(max_bytes))
-                nursery.cancel_scope.cancel()
-        if self._pulled.is_set():
-            await self._closed.wait()
-            raise trio.ClosedResourceError
-        return received
+        if not self._pulled:
+            with trio.CancelScope() as self._hearing:
+                return await self._stream.receive_some(max_bytes)
+        await self._closed.wait()
+        raise trio.ClosedResourceError
 
     async def aclose(self) -> None:
         self._closed.set()
-        if self._pulled.is_set():
+        if self._pulled:
             await trio.lowlevel.checkpoint()
         else:
             await self._stream.aclose()
