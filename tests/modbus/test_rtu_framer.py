@@ -374,10 +374,12 @@ def test_an_answer_to_the_request_we_owe_is_a_collision(asked: bytes, answered: 
     assert heard + line.fall_silent() == [collision(answered)]
 
 
-@pytest.mark.parametrize(("coils", "what"), [(16, request), (17, collision), (24, collision), (25, request)])
+@pytest.mark.parametrize(
+    ("coils", "what"), [(16, request), (17, collision), (24, collision), (25, request), (274, request)]
+)
 def test_three_bytes_of_coils_answer_17_to_24_coils(coils: int, what: Callable[[bytes], RtuFrame]) -> None:
     line = Line()
-    line.hear(rtu_frame(US, bytes((1, 0, 0, 0, coils))))
+    line.hear(rtu_frame(US, b"\x01\x00\x00" + coils.to_bytes(2, "big")))
     three = b"\x01\x03\x00\x00\x01"
     assert line.hear(rtu_frame(US, three)) == [what(three)]
 
