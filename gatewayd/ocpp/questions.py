@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gatewayd.site.agenda import Entry
 from gatewayd.site.capability import KEYS, UNSUPPORTED_LIST, Key, learn
-from gatewayd.site.charge_point import ChargePoint, Link
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import CommandCode, CommandError, FeatureBits, QuirkBits, Result
 from gatewayd.site.command import Command, Report
 
@@ -35,14 +35,12 @@ class Questions:
         earlier = self._due.pop(charge_point.name, None)
         if earlier is not None:
             earlier.cancel()
-        link = charge_point.link
         agenda = charge_point.bank.site.agenda
-        self._due[charge_point.name] = agenda.at(now + SETTLE_S, lambda then: _begin(charge_point, link, then))
+        self._due[charge_point.name] = agenda.at(now + SETTLE_S, lambda then: _begin(charge_point, then))
 
 
-def _begin(charge_point: ChargePoint, link: Link | None, now: float) -> None:
-    loops = charge_point.quirks & QuirkBits.boot_loop
-    if link is not None and charge_point.link is link and charge_point.own_questions and not loops:
+def _begin(charge_point: ChargePoint, now: float) -> None:
+    if charge_point.own_questions and not charge_point.quirks & QuirkBits.boot_loop:
         _Round(charge_point).ask(now)
 
 

@@ -30,6 +30,7 @@ from gatewayd.site.codes import (
 from gatewayd.site.command import Command, Report
 from gatewayd.site.connector import Connector
 from gatewayd.site.list_delivery import SendList
+from gatewayd.site.profile_mailbox import profiles_cleared
 from gatewayd.site.slot import Slot
 from gatewayd.site.timestamp import format_utc
 
@@ -159,14 +160,18 @@ def _reserve(cp: ChargePoint, command: Command) -> Payload:
     )
 
 
-def _clear_profile(cp: ChargePoint, command: Command) -> Payload:
+def _profiles_to_clear(cp: ChargePoint, command: Command) -> ClearProfiles:
     if command.p1:
-        return core.ClearChargingProfile(id=command.p1)
+        return ClearProfiles(id=command.p1)
     if command.p2 not in ProfilePurpose.__members__.values():
         raise BadParameter("p2")
-    purpose: Any = ProfilePurpose(command.p2).name if command.p2 else None
+    purpose = ProfilePurpose(command.p2) if command.p2 else None
     level = None if command.p3 < 0 else command.p3
-    return core.ClearChargingProfile(None, _connector(cp, command, lowest=0), purpose, level)
+    return ClearProfiles(None, _connector(cp, command, lowest=0), purpose, level)
+
+
+def _clear_profile(cp: ChargePoint, command: Command) -> Payload:
+    return profiles.clear_charging_profile(_profiles_to_clear(cp, command))
 
 
 def _data_transfer(cp: ChargePoint, command: Command) -> Payload:
@@ -276,6 +281,12 @@ def _file_name(cp: ChargePoint, command: Command, answer: Any) -> Report:
     return done(Result.Accepted if status is None else code_of(Result, status), text=name)
 
 
+def _cleared(cp: ChargePoint, command: Command, answer: core.ClearChargingProfileAnswer) -> Report:
+    report = by_status(cp, command, answer)
+    profiles_cleared(cp, _profiles_to_clear(cp, command), report, cp.bank.site.now)
+    return report
+
+
 def _schedule(cp: ChargePoint, command: Command, answer: core.GetCompositeScheduleAnswer) -> Report:
     return replace(by_status(cp, command, answer), content=profiles.composite_schedule(answer))
 
@@ -310,7 +321,7 @@ OPERATIONS: dict[CommandCode, Operation] = {
     CommandCode.CancelReservation: Operation(
         "CancelReservation", lambda cp, c: core.CancelReservation(c.p1), _cancelled
     ),
-    CommandCode.ClearChargingProfile: Operation("ClearChargingProfile", _clear_profile, by_status),
+    CommandCode.ClearChargingProfile: Operation("ClearChargingProfile", _clear_profile, _cleared),
     CommandCode.GetLocalListVersion: Operation(
         "GetLocalListVersion", lambda cp, c: core.GetLocalListVersion(), _list_version
     ),

@@ -197,6 +197,11 @@ class ChargePoint:
             self.quirks |= int(quirk)
             self.touch()
 
+    def profiles_changed(self, now: float) -> None:
+        """Somebody else set or cleared charging profiles: ours may be gone with them."""
+        for hook in self.bank.site.on_profiles_changed:
+            hook(self, now)
+
     def offer(self, command: Command, now: float) -> None:
         """Hand a command to the link, or fail it at once for want of one (modbus.md, Command mailbox)."""
         if self.link is None:

@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from math import floor
 
 from gatewayd.site.codes import ProfileKind, ProfilePurpose, ProfileRecurrency, RateUnit
+from gatewayd.site.meter import NOMINAL_VOLTAGE_V
+from gatewayd.site.supply import NOMINAL_PHASES
 
 OWN_PROFILE_IDS = range(1_000_000, 2_000_000)
 """Ids of the profiles that limits and the watchdog's fallback are sent as (modbus.md, Limits: from 1,000,000)."""
 PICKED_PROFILE_IDS = 2_000_000
 """From here on the ids that the gateway picks for profiles of the mailbox."""
-ROUNDING = 1e-6
-"""What binary fractions lose of a tenth: 32.3 A are 323 tenths."""
-NOMINAL_V = 230
-"""What watts are reckoned with, not what is measured (erratum 3.69)."""
-PHASES_MAX = 3
-"""The most phases there are; also what a profile without phases means (erratum 3.69)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +105,7 @@ def picked_id(connector: int, purpose: ProfilePurpose, stack_level: int) -> int:
 
 def ceiling(max_current_a: float, rate_unit: RateUnit, phases: int | None) -> int:
     """The highest limit, in 0.1 of the unit, that does not pass this current per phase (interface.md,
-    `max_current_a`: no register can)."""
-    per_phase = floor(max_current_a * 10 + ROUNDING)
-    return per_phase if rate_unit is RateUnit.A else per_phase * NOMINAL_V * (phases or PHASES_MAX)
+    `max_current_a`: no register can). Watts are reckoned with the nominal voltage, and three phases where none are
+    given (erratum 3.69)."""
+    per_ampere = 1.0 if rate_unit is RateUnit.A else NOMINAL_VOLTAGE_V * (phases or NOMINAL_PHASES)
+    return floor(floor(max_current_a * 10) * per_ampere)

@@ -115,6 +115,8 @@ class Site:
     """Something of this connector changed; connector 0: of the charge point."""
     on_registered: list[Callable[[ChargePoint, float], None]] = field(default_factory=list)
     """What is to be done when Calls may go out to a charge point: limits again, questions of our own."""
+    on_profiles_changed: list[Callable[[ChargePoint, float], None]] = field(default_factory=list)
+    """What is to be done when somebody else set or cleared charging profiles: limits again."""
     on_lost: list[Callable[[ChargePoint, float], None]] = field(default_factory=list)
     """What is to be done when its link is gone."""
 

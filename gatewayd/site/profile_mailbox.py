@@ -1,7 +1,9 @@
 """The profile mailbox of a bank: registers become one charging profile, or one question (modbus.md, Profile).
 
 Judged as OCPP 1.6 and its errata have it; what they leave to the charge point is left to the charge point. No limit
-passes the configured ceiling: as everywhere, higher ones are clamped (interface.md, `max_current_a`).
+passes the configured ceiling: as everywhere, higher ones are clamped (interface.md, `max_current_a`). A profile set
+here may take the place of one that our limits stand in, and a clearing may remove it: they are said again, so that
+`limit` holds; a profile that shall hold beside it needs another stack level.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gatewayd.site.charging_profile import (
     OWN_PROFILE_IDS,
-    PHASES_MAX,
     ClearProfiles,
     CompositeSchedule,
     GetSchedule,
@@ -38,6 +39,7 @@ from gatewayd.site.command import Command, Report, failed
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.mailbox_fields import BadFields, Fields, expect, number
 from gatewayd.site.owner import Ownership
+from gatewayd.site.supply import NOMINAL_PHASES
 
 if TYPE_CHECKING:
     from gatewayd.site.charge_point import ChargePoint
@@ -94,17 +96,24 @@ class _Origin:
         self.bank.profile.show(report)
         if isinstance(report.content, CompositeSchedule):
             self.bank.profile.show_schedule(report.content)
-        if report.state is CommandState.done and isinstance(command.payload, ClearProfiles):
-            detach(self.charge_point, command.payload)
         self.bank.touch()
+        if isinstance(command.payload, ClearProfiles):
+            profiles_cleared(self.charge_point, command.payload, report, now)
+        elif isinstance(command.payload, SetProfile) and report.result == Result.Accepted:
+            self.charge_point.profiles_changed(now)
 
 
-def detach(charge_point: ChargePoint, wanted: ClearProfiles) -> None:
-    """Whoever clears a profile does not want it to come with the next remote start either."""
+def profiles_cleared(charge_point: ChargePoint, wanted: ClearProfiles, report: Report, now: float) -> None:
+    """The BMS had profiles cleared: one of them shall not come with the next remote start either, and our own limits
+    may have gone with them."""
+    if report.state is not CommandState.done:
+        return
     for connector in charge_point.real_connectors:
         attached = connector.attached_profile
         if attached is not None and wanted.matches(connector.number, attached):
             connector.attached_profile = None
+    if report.result == Result.Accepted and (wanted.id is None or wanted.id in OWN_PROFILE_IDS):
+        charge_point.profiles_changed(now)
 
 
 def commit_profile(bank: BankRecords, fields: Fields) -> None:
@@ -236,7 +245,7 @@ def _profile(connector: Connector, fields: Fields) -> Profile:
     expect(kind is not ProfileKind.Relative or not start, "profile_start_schedule")
     expect(not valid_to or valid_from < valid_to, "profile_valid_to")
     expect(min_rate >= 0, "profile_min_rate")
-    expect(phases <= PHASES_MAX, "profile_phases")
+    expect(phases <= NOMINAL_PHASES, "profile_phases")
     expect(profile_id not in OWN_PROFILE_IDS, "profile_id")
     return Profile(
         profile_id or picked_id(connector.number, purpose, stack_level),

@@ -276,6 +276,20 @@ def test_pieces_the_first_full_the_others_newer() -> None:
     assert (bms.outcome(), version_of(kit)) == (DONE, 5)
 
 
+def test_pieces_let_commands_of_the_bms_pass_and_the_outcome_stays_sent() -> None:
+    kit, bms, end = ready(size=1)
+    bms.put("a", "b")
+    bms.commit(SEND_FULL, charge_point=1)
+    kit.write(3000 + 300 + 20, 1)  # unlock
+    first = only_call(end)
+    end.answer(first, {"status": "Accepted"})
+    unlock = only_call(end)
+    assert (unlock.action, bms.outcome()) == ("UnlockConnector", SENT)
+    end.answer(unlock, {"status": "Unlocked"})
+    assert deliver(end, "Accepted") == [("Differential", 2, ["b"])]
+    assert bms.outcome() == DONE
+
+
 def test_differential_is_what_changed_since_the_charge_point_accepted() -> None:
     _, bms, end = ready(size=2)
     bms.put("a", "b", "c")

@@ -495,6 +495,58 @@ def test_clearing_takes_back_what_is_attached(fields: dict[str, int], gone: bool
     assert ("chargingProfile" not in only_call(end).payload) == gone
 
 
+# --- beside our own limits ----------------------------------------------------------------------------------------
+
+
+def limited() -> tuple[Kit, WireEnd, Frame]:
+    """Connector 1 is limited to 10 A, and the profile that says so was accepted."""
+    kit, end = ready()
+    kit.write_32(3000 + 300 + 100, 100)
+    ours = only_call(end)
+    end.answer(ours, {"status": "Accepted"})
+    assert end.calls() == []
+    return kit, end, ours
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "again"),
+    [
+        (CLEAR | {"profile_stack_level": 65535}, "Accepted", True),
+        (CLEAR | {"profile_stack_level": 65535}, "Unknown", False),
+        (CLEAR | {"profile_id": 77}, "Accepted", False),
+        (SET, "Accepted", True),
+        (SET, "Rejected", False),
+    ],
+    ids=["cleared", "nothing to clear", "another id cleared", "set", "set refused"],
+)
+def test_our_limit_is_said_again_when_it_may_be_gone(fields: dict[str, int], status: str, again: bool) -> None:
+    kit, end, ours = limited()
+    commit(kit, **fields)
+    end.answer(only_call(end), {"status": status})
+    said = end.calls()
+    assert [call.action for call in said] == (["SetChargingProfile"] if again else [])
+    if again:
+        assert (
+            said[0].payload["csChargingProfiles"]["chargingProfileId"]
+            == (ours.payload["csChargingProfiles"]["chargingProfileId"])
+        )
+
+
+@pytest.mark.parametrize(("p1", "again"), [(0, True), (1_000_021, True), (77, False)])
+def test_the_command_that_clears_does_the_same(p1: int, again: bool) -> None:
+    kit, end, _ = limited()
+    commit(kit, **ATTACH)
+    kit.write(3000 + 8 * 300, 13, 1, p1 >> 16, p1, 0, 0, 0xFFFF, 0xFFFF)
+    kit.write(3000 + 8 * 300 + 105, 1)
+    end.answer(only_call(end), {"status": "Accepted"})
+    calls = end.calls()
+    assert [call.action for call in calls] == (["SetChargingProfile"] if again else [])
+    for call in calls:
+        end.answer(call, {"status": "Accepted"})
+    kit.write(3000 + 300 + 18, 1)
+    assert ("chargingProfile" in only_call(end).payload) == (p1 == 1_000_021)  # 0: of that connector, 77: by its id
+
+
 # --- one outcome --------------------------------------------------------------------------------------------------
 
 
