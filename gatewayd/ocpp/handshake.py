@@ -1,7 +1,8 @@
-"""The HTTP upgrade of a charge point, as bytes: mended where real ones deviate, then judged.
+"""The HTTP upgrade of a charge point, as bytes: read tolerantly, judged, and written anew for a strict parser.
 
-Serves ocpp.md, Who may connect. No sockets here. `mend` takes the head of a request as it came and gives one that
-a strict parser takes; the other functions answer one question each.
+Serves ocpp.md, Who may connect and Password, and quirks H1 to H7. No sockets here. What a peer wrote never reaches the
+WebSocket library: `read` takes the few things that matter out of the head and spells a new one, so what the library
+does with odd headers does not matter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ import base64
 import binascii
 import hmac
 import re
+from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
 
 from gatewayd.site.codes import QuirkBits
 
@@ -18,77 +23,193 @@ HEAD_MAX = 8192
 """Bytes of request line and headers; real ones stay below 1 KiB, and the head is kept before anybody is known."""
 END_OF_HEAD = b"\r\n\r\n"
 SUBPROTOCOL = "ocpp1.6"
+VERSION = b"13"
+"""Of the WebSocket protocol (RFC 6455)."""
+HASHED = "$argon2id$"
+"""A configured password that begins so is a hash of it."""
+
+_REQUEST_LINE = re.compile(rb"(?:[\r\n \t]*)GET[ \t]+(\S.*?)[ \t]+HTTP/1\.1[ \t]*")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_KEY = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
-class BadRequest(Exception):
-    """The head is no HTTP request that could be mended: HTTP 400."""
+class Refused(Exception):
+    """Whoever dialled is answered with this status and hears why (ocpp.md, Who may connect)."""
+
+    def __init__(self, status: int, why: str, *headers: str, identity: str = "") -> None:
+        super().__init__(why)
+        self.status, self.why, self.headers, self.identity = status, why, headers, identity
+
+    def response(self) -> bytes:
+        """The whole HTTP response; a person with a browser can read it."""
+        body = f"{self.why}\n".encode()
+        lines = (
+            f"HTTP/1.1 {self.status} {REASONS[self.status]}", *self.headers, "Connection: close",
+            "Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}",
+        )  # fmt: skip
+        return "\r\n".join((*lines, "", "")).encode() + body
 
 
-def mend(head: bytes) -> tuple[bytes, QuirkBits]:
-    """The head without what wsproto refuses but charge points send, and the deviations that were tolerated.
+REASONS = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    408: "Request Timeout",
+    409: "Conflict",
+    426: "Upgrade Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
 
-    Raw blanks in the target are percent-encoded, doubled slashes made one, a missing Connection header added, a
-    header with bytes outside ASCII in the WebSocket negotiation dropped (quirks H2, H3). Raises BadRequest."""
-    line, _, rest = head.partition(b"\r\n")
-    match = re.fullmatch(rb"GET[ \t]+(\S.*?)[ \t]+(HTTP/1\.1)", line)
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What a charge point's request says, and the request that says the same to a strict parser."""
+
+    identity: str
+    """"" where the path names none."""
+    subprotocols: tuple[str, ...]
+    authorization: bytes
+    head: bytes
+    tolerated: QuirkBits
+
+    @property
+    def agreed(self) -> str | None:
+        """The offered subprotocol that is ours, spelled as the peer spelled it."""
+        return next((offered for offered in self.subprotocols if offered.lower() == SUBPROTOCOL), None)
+
+
+def read(head: bytes) -> Upgrade:
+    """Raises Refused: 400 for what is no such request or is badly encoded, 426 for what wants no WebSocket.
+
+    Tolerated are raw blanks and bytes outside ASCII in the target, doubled slashes, a Connection header that is
+    missing or says something else, header lines that are none, and non-ASCII anywhere (quirks H2, H3, H5)."""
+    line, _, rest = head.lstrip(b"\r\n").partition(b"\n")
+    match = _REQUEST_LINE.fullmatch(line.rstrip(b"\r"))
     if match is None:
-        raise BadRequest("no GET request of HTTP/1.1")
+        raise Refused(400, "this is no GET request of HTTP/1.1")
+    headers = _headers(rest)
+    if b"websocket" not in headers.get(b"upgrade", b"").lower():
+        raise Refused(426, "OCPP 1.6 over WebSocket is served here", "Upgrade: websocket")
+    if headers.get(b"sec-websocket-version") != VERSION:
+        raise Refused(426, "WebSocket version 13 is served here", f"Sec-WebSocket-Version: {VERSION.decode()}")
+    key = headers.get(b"sec-websocket-key", b"")
+    if not _KEY.fullmatch(key):
+        raise Refused(400, "Sec-WebSocket-Key is missing or no key")
     tolerated = QuirkBits(0)
     target = match[1]
-    mended = re.sub(rb"/{2,}", b"/", target.replace(b" ", b"%20").replace(b"\t", b"%09"))
-    mended = b"".join(bytes([byte]) if 33 <= byte < 127 else b"%%%02X" % byte for byte in mended)
-    if mended != target:
+    if any(not 33 <= byte < 127 for byte in target) or b"//" in target.partition(b"?")[0]:
         tolerated |= QuirkBits.identity_encoding
-    headers = [header for header in rest.removesuffix(END_OF_HEAD).split(b"\r\n") if header]
-    kept: list[bytes] = []
-    for header in headers:
-        name = header.partition(b":")[0].strip().lower()
-        if name in (b"sec-websocket-protocol", b"sec-websocket-extensions") and not header.isascii():
-            tolerated |= QuirkBits.other
-            continue
-        kept.append(header)
-    names = {header.partition(b":")[0].strip().lower() for header in kept}
-    if b"connection" not in names and b"upgrade" in names:
-        kept.append(b"Connection: Upgrade")
+    tokens = [token.strip().lower() for token in headers.get(b"connection", b"").split(b",")]
+    if b"upgrade" not in tokens:
         tolerated |= QuirkBits.other
-    return b"\r\n".join([b"GET " + mended + b" HTTP/1.1", *kept]) + END_OF_HEAD, tolerated
+    offered = [token.strip() for token in headers.get(b"sec-websocket-protocol", b"").split(b",")]
+    subprotocols = [token for token in offered if _TOKEN.fullmatch(token)]
+    if len(subprotocols) != len([token for token in offered if token]):
+        tolerated |= QuirkBits.other
+    return Upgrade(
+        identity(target),
+        tuple(token.decode() for token in subprotocols),
+        headers.get(b"authorization", b""),
+        _spelled(key, subprotocols),
+        tolerated,
+    )
 
 
-def identity(target: str) -> str:
-    """The last non-empty segment of the path, percent-decoded; "" where there is none. Raises BadRequest for an
+def _headers(lines: bytes) -> dict[bytes, bytes]:
+    """Name → value, the names in small letters; several of one name are joined, folded lines too."""
+    found: dict[bytes, bytes] = {}
+    name = b""
+    for line in lines.split(b"\n"):
+        line = line.rstrip(b"\r")
+        if line[:1] in (b" ", b"\t"):
+            found[name] = (found.get(name, b"") + b" " + line.strip()).strip()
+            continue
+        name, colon, value = line.partition(b":")
+        name = name.strip().lower()
+        if colon:
+            found[name] = found[name] + b", " + value.strip() if name in found else value.strip()
+    return found
+
+
+def _spelled(key: bytes, subprotocols: list[bytes]) -> bytes:
+    """The request as the standard wants it; extensions are left out, so that none is ever agreed on (quirk H9)."""
+    lines = [
+        b"GET / HTTP/1.1", b"Host: gateway", b"Upgrade: websocket", b"Connection: Upgrade",
+        b"Sec-WebSocket-Version: " + VERSION, b"Sec-WebSocket-Key: " + key,
+    ]  # fmt: skip
+    if subprotocols:
+        lines.append(b"Sec-WebSocket-Protocol: " + b", ".join(subprotocols))
+    return b"\r\n".join(lines) + END_OF_HEAD
+
+
+def identity(target: bytes) -> str:
+    """The last non-empty segment of the path, percent-decoded; "" where there is none. Raises Refused (400) for an
     encoding that is broken or no UTF-8."""
-    path = target.partition("?")[0]
-    segment = next((part for part in reversed(path.split("/")) if part), "")
-    if re.search(r"%(?![0-9A-Fa-f]{2})", segment):
-        raise BadRequest("broken percent encoding")
+    path = target.partition(b"?")[0].partition(b"#")[0]
+    segment = next((part for part in reversed(path.split(b"/")) if part), b"")
+    if re.search(rb"%(?![0-9A-Fa-f]{2})", segment):
+        raise Refused(400, "the identity in the path has a broken percent encoding")
     try:
         return unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
-        raise BadRequest("identity is no UTF-8") from None
+        raise Refused(400, "the identity in the path is no UTF-8") from None
 
 
-def credentials(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
-    """User and password of HTTP Basic; None where there is no readable one."""
-    for name, value in headers:
-        if name.lower() == b"authorization" and value[:6].lower() == b"basic ":
-            try:
-                user, colon, password = base64.b64decode(value[6:].strip(), validate=True).partition(b":")
-            except binascii.Error:
-                return None
-            return (user, password) if colon else None
-    return None
+# --- passwords ----------------------------------------------------------------------------------------------------
+
+
+def credentials(authorization: bytes) -> tuple[bytes, bytes] | None:
+    """User and password of HTTP Basic; None where there is no readable one. Padding may be missing."""
+    scheme, _, encoded = authorization.strip().partition(b" ")
+    encoded = encoded.strip()
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
+    except binascii.Error:
+        return None
+    user, colon, password = decoded.partition(b":")
+    return (user, password) if colon else None
+
+
+def is_user(name: str, user: bytes) -> bool:
+    """Whether the user of HTTP Basic is this identity; some write it there as in the path (quirk H3)."""
+    return name.encode() in (user, unquote_to_bytes(user))
 
 
 def password_is_right(configured: str, given: bytes) -> bool:
-    """In constant time: the configured text's bytes, the bytes that it spells in hex, or the hex text of its bytes
-    (quirk H6)."""
+    """Whether what came equals the configured text's bytes, or the bytes that it spells in hex, or the hex text of its
+    bytes (quirk H6); compared in constant time. A hash takes a tenth of a second each: not for the event loop."""
+    if configured.startswith(HASHED):
+        return any(_matches(configured, candidate) for candidate in _spellings(given))
     text = configured.encode()
-    candidates = [text, text.hex().encode(), text.hex().upper().encode()]
-    try:
-        candidates.append(bytes.fromhex(configured))
-    except ValueError:
-        candidates.append(text)
-    right = False
-    for candidate in candidates:
-        right |= hmac.compare_digest(candidate, given)
+    right = hmac.compare_digest(text, given)
+    right |= hmac.compare_digest(text.hex().encode(), given.lower())
+    spelled = _unhex(text)
+    if spelled is not None:
+        right |= hmac.compare_digest(spelled, given)
     return right
+
+
+def _spellings(given: bytes) -> list[bytes]:
+    """The texts that a password may have been configured as, for this to have come."""
+    texts = [given, given.hex().encode(), given.hex().upper().encode()]
+    spelled = _unhex(given)
+    return texts if spelled is None else [*texts, spelled]
+
+
+def _unhex(text: bytes) -> bytes | None:
+    try:
+        return binascii.unhexlify(text) if text else None
+    except binascii.Error:
+        return None
+
+
+def _matches(hashed: str, candidate: bytes) -> bool:
+    try:
+        return PasswordHasher().verify(hashed, candidate)
+    except (Argon2Error, InvalidHashError):
+        return False

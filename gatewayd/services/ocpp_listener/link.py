@@ -1,0 +1,259 @@
+"""One charge point's live connection: its bytes, its WebSocket, its session, and what runs while it lasts (ocpp.md).
+
+What goes wrong in the session is a bug of ours: it leaves as `SessionBug`, which nothing contains.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from gatewayd.ocpp.session import Send, Session, Word
+from gatewayd.services.ocpp_listener.peer_log import PeerLog
+from gatewayd.site.codes import QuirkBits
+
+CLOSE_TIMEOUT_S = 2.0
+"""For the closing handshake, and for a peer to take what was said last; then the socket is closed hard."""
+LAST_WORDS_S = 5.0
+"""What was said before a Close has this long to go out, the closing handshake included."""
+SEND_TIMEOUT_S = 30.0
+"""A peer that takes no byte for this long is gone."""
+DURABLE_WAIT_S = 5.0
+"""A disk that hangs counts as one that fails after this long: all but transactions is answered still (promises, R5)."""
+DUPLICATE_PROOF_S = 5.0
+"""An old link that is asked whether it lives has this long to show it (ocpp.md, Duplicates)."""
+WORDS_MAX = 200
+"""Answers not yet sent; beyond this a peer that does not read is not read either."""
+DEAD_INTERVALS, SILENT_INTERVALS = 3, 2
+"""Intervals without any frame after which a link is dead, and before that its values not to be trusted (quirk C2)."""
+PINGS_OPEN_MAX = 10
+"""Unanswered pings after which a charge point is not pinged any more on this link: it never will answer (quirk C4)."""
+GOING_AWAY = 1001
+
+
+class SessionBug(BaseException):
+    """Our own session raised: no peer's fault, so no containment boundary stops it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What of the configuration a listener and its links need."""
+
+    call_timeout_s: float = 60.0
+    heartbeat_interval_s: int = 60
+    ping_interval_s: float = 30.0
+    max_message_bytes: int = 262144
+    ask_bms: frozenset[str] = frozenset()
+    passwords: dict[str, str] = field(default_factory=dict)
+    """Identity → password, where one is set."""
+    security_profile: int = 0
+    """Of a connection without a password on this listener: 0 without TLS."""
+
+
+class Stream(trio.abc.HalfCloseableStream):
+    """A charge point's bytes after the handshake, the request as the library shall see it first.
+
+    It knows when bytes last came. A send that was cut short, by cancellation or because the peer takes nothing, is the
+    last one: half a frame went out. Closing is left to the listener, which lets the peer take what was said."""
+
+    def __init__(self, stream: trio.abc.Stream, begin: bytes) -> None:
+        self._stream, self._begin = stream, begin
+        self._cut = False
+        self.heard_at = trio.current_time()
+        self.heard = trio.Event()
+        """Set, and made anew, whenever bytes come."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._begin:
+            begin, self._begin = self._begin, b""
+            return begin
+        data = bytes(await self._stream.receive_some(max_bytes))
+        self.heard_at = trio.current_time()
+        self.heard.set()
+        self.heard = trio.Event()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._cut:
+            raise trio.BrokenResourceError("an earlier send was cut short")
+        self._cut = True
+        try:
+            with trio.fail_after(SEND_TIMEOUT_S):
+                await self._stream.send_all(data)
+        except trio.TooSlowError:
+            raise trio.BrokenResourceError("the peer takes no bytes") from None
+        self._cut = False
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        self._cut = True
+        await trio.lowlevel.checkpoint()
+
+
+@dataclass(eq=False, slots=True)
+class Link:
+    """The connection that a charge point has now."""
+
+    session: Session
+    socket: WebSocketConnection
+    stream: Stream
+    rules: Rules
+    durable: Callable[[int], Awaitable[bool]]
+    on_traffic: Callable[[], None]
+    log: PeerLog
+    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _word: trio.Event = field(default_factory=trio.Event)
+    """Set when the session has a new word."""
+    _room: trio.Event = field(default_factory=trio.Event)
+    """Set when there is room for the answers to more messages."""
+    _writing: bool = True
+    _challenge: trio.Event = field(default_factory=trio.Event)
+    """Set when somebody wants to know whether this link lives."""
+    _challenged_at: float | None = None
+    _pinged_at: float = 0.0
+    _pings_open: int = 0
+    _pongs: bool = False
+    """A ping was answered on this link."""
+
+    # --- for whoever opened it ------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Introduce the session to the site."""
+        self.session.on_word = self._spoke
+        self._ours(self.session.opened, trio.current_time())
+
+    async def run(self) -> None:
+        """Everything until the link ends, for whatever reason, the closing handshake included."""
+        with self._scope:
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    nursery.start_soon(self._watch, nursery)
+                    await self._read()
+                    nursery.cancel_scope.cancel()
+            finally:
+                self.forget()
+                with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+                    await self.socket.aclose(GOING_AWAY, "gateway closes")
+
+    def forget(self) -> None:
+        """For the site this link is gone, before it has ended; nothing if it knows already."""
+        self._ours(self.session.closed, trio.current_time())
+
+    def end(self) -> None:
+        """End it from outside."""
+        self._scope.cancel()
+
+    async def lives(self) -> bool:
+        """Whether a sign of life comes within `DUPLICATE_PROOF_S`; several who ask at once wait for the same one."""
+        if self._challenged_at is None or self.stream.heard_at >= self._challenged_at:
+            self._challenged_at = trio.current_time()
+            self._challenge.set()
+        with trio.move_on_at(self._challenged_at + DUPLICATE_PROOF_S):
+            await self.stream.heard.wait()
+            return True
+        return False
+
+    # --- what runs ------------------------------------------------------------------------------------------
+
+    def _spoke(self) -> None:
+        """The session has a word to send; one that closes is not waited for long."""
+        self._word.set()
+        if self.session.closing:
+            self._scope.deadline = min(self._scope.deadline, trio.current_time() + LAST_WORDS_S)
+
+    @staticmethod
+    def _ours(step: Callable[..., None], *arguments: object) -> None:
+        """A step of our own session: what it raises is a bug, not a peer's doing."""
+        try:
+            step(*arguments)
+        except Exception as error:
+            raise SessionBug(f"{step.__qualname__} raised {error!r}") from error
+
+    async def _read(self) -> None:
+        """Hand messages to the session until there are no more; not while the peer does not take its answers."""
+        session = self.session
+        with suppress(ConnectionClosed):
+            while True:
+                message = await self.socket.get_message()
+                self.on_traffic()
+                self._ours(session.received, message, trio.current_time())
+                if len(session.words) > WORDS_MAX and self._writing:
+                    self._room = trio.Event()
+                    await self._room.wait()
+
+    async def _write(self) -> None:
+        """Send the session's words in order, each when it is as durable as it promises. When the peer is gone, what
+        it said before is still read."""
+        with suppress(ConnectionClosed):
+            while isinstance(word := await self._next_word(), Send):
+                if await self._may_go(word):
+                    await self.socket.send_message(word.text)
+                    self.on_traffic()
+            await self.socket.aclose(word.code, word.reason)
+        self._writing = False
+        self._room.set()
+
+    async def _next_word(self) -> Word:
+        words = self.session.words
+        while not words:
+            self._word = trio.Event()
+            await self._word.wait()
+        if len(words) <= WORDS_MAX // 2:
+            self._room.set()
+        return words.popleft()
+
+    async def _may_go(self, word: Send) -> bool:
+        if not word.durable:
+            return True
+        with trio.move_on_at(word.since + DURABLE_WAIT_S):
+            if await self.durable(word.durable):
+                return True
+        return not word.withheld
+
+    async def _watch(self, nursery: trio.Nursery) -> None:
+        """Ping; notice silence; end a dead link. Any frame counts as a sign of life (quirks C2 to C4)."""
+        charge_point, rules, ping_at = self.session.charge_point, self.rules, trio.current_time()
+        while True:
+            now = trio.current_time()
+            if self._challenge.is_set() or now >= ping_at:
+                if now >= ping_at and self._pings_open and not self._pongs:
+                    charge_point.note_quirk(QuirkBits.no_pong)
+                if self._pings_open < PINGS_OPEN_MAX:
+                    nursery.start_soon(self._ping)
+                self._challenge, ping_at = trio.Event(), now + rules.ping_interval_s
+            interval = rules.ping_interval_s if self._pongs else max(rules.ping_interval_s, rules.heartbeat_interval_s)
+            heard_at = self.stream.heard_at
+            if now >= heard_at + DEAD_INTERVALS * interval:
+                self.log.say(
+                    logging.WARNING, "%s: nothing heard for %.0f s, closing", charge_point.name, now - heard_at
+                )
+                self._scope.cancel()
+                return
+            silent = now >= heard_at + SILENT_INTERVALS * interval
+            if silent != charge_point.silent:
+                self._ours(self.session.went_silent if silent else self.session.heard, now)
+            look_at = heard_at + (DEAD_INTERVALS if silent else SILENT_INTERVALS) * interval
+            with trio.move_on_at(min(ping_at, look_at)):
+                await self._challenge.wait()
+
+    async def _ping(self) -> None:
+        self._pings_open += 1
+        self._pinged_at = sent_at = trio.current_time()
+        with suppress(ConnectionClosed):
+            await self.socket.ping()
+            self._pings_open -= 1
+            self._pongs = True
+            if self._pinged_at == sent_at:  # a pong answers all pings before it, too
+                now = trio.current_time()
+                self._ours(self.session.round_trip, now - sent_at, now)
