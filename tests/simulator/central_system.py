@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -133,11 +134,23 @@ class CentralSystem:
         self._nursery.start_soon(self.handle, ours)
         return theirs
 
-    async def serve(self, host: str, port: int, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
-        """Listen on TCP until cancelled; reports the port that was bound."""
+    async def serve(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
+        *,
+        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Listen on TCP until cancelled, with TLS if there is a context; reports the port that was bound."""
         listeners = await trio.open_tcp_listeners(port, host=host)
         task_status.started(listeners[0].socket.getsockname()[1])
-        await trio.serve_listeners(self.handle, listeners)
+        if context is None:
+            await trio.serve_listeners(self.handle, listeners)
+        else:
+            await trio.serve_listeners(
+                self.handle, [trio.SSLListener(listener, context, https_compatible=True) for listener in listeners]
+            )
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """One connection, from the handshake to its end."""
@@ -156,13 +169,14 @@ class CentralSystem:
         except* LINK_TROUBLE as trouble:
             self.say(f"{identity or 'somebody'}: {trouble.exceptions[0]!r}")
         finally:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
             if link:
                 self.violations += link.violations
                 self.strays += link.strays
                 self.say(f"{identity}: disconnected")
                 if self.links.get(identity) is link:
                     del self.links[identity]
-            await trio.aclose_forcefully(stream)
 
     # Asking.
 
@@ -317,8 +331,13 @@ async def _main(options: argparse.Namespace) -> None:
         say=lambda text: print(text, flush=True),
     )
     async with trio.open_nursery() as nursery:
-        port = await nursery.start(central.serve, options.host, options.port)
-        print(f"charge points dial ws://{options.host}:{port}/ocpp/<identity>; Ctrl-C ends", flush=True)
+        context = None
+        if options.certificate:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(options.certificate)
+        port = await nursery.start(central.serve, options.host, options.port, context)
+        scheme = "wss" if context else "ws"
+        print(f"charge points dial {scheme}://{options.host}:{port}/ocpp/<identity>; Ctrl-C ends", flush=True)
         await _typed(central)
         await trio.sleep_forever()
 
@@ -338,6 +357,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=9000, help="TCP port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--heartbeat", type=int, default=60, help="heartbeat interval in seconds (default: 60)")
+    parser.add_argument("--certificate", metavar="FILE", help="PEM with certificate and key: listen with TLS (wss)")
     parser.add_argument(
         "--password",
         action="append",

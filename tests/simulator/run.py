@@ -352,7 +352,7 @@ async def keep(work: Callable[[], Any], say: Callable[[str], None], name: str) -
         try:
             await work()
         except BMS_TROUBLE as error:
-            say(f"{name} has lost the gateway: {error}")
+            say(": ".join(filter(None, [f"{name} has lost the gateway", str(error)])))
         await trio.sleep(REDIAL_S)
 
 

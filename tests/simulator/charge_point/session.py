@@ -75,8 +75,10 @@ def read_url(url: str, context: ssl.SSLContext | None = None) -> tuple[str, str,
 class Session:
     """`run` keeps the charge point connected for ever. `registration` is the last answer to BootNotification.
 
-    `refusals`: HTTP status of every refused upgrade. `early_calls`: Calls that came before BootNotification was
-    answered, which upsets some charge points. `dials` counts attempts, `links` those that became a WebSocket.
+    `refusals`: HTTP status of every refused upgrade; `trouble`: what else went wrong, in words. `early_calls`: Calls
+    that came before BootNotification was answered, which upsets some charge points. `violations` and `strays`: those
+    of all past links. `dials` counts attempts, `links` those that became a WebSocket, `boots` answered
+    BootNotifications.
     """
 
     def __init__(self, charge_point: ChargePoint, open_stream: OpenStream, host: str, path: str | None) -> None:
@@ -90,6 +92,7 @@ class Session:
         self.staying_away = False
         self.asleep_until = 0.0
         self.refusals: list[int] = []
+        self.trouble: list[str] = []
         self.early_calls: list[str] = []
         self.violations: list[str] = []
         self.strays: list[str] = []
@@ -143,8 +146,9 @@ class Session:
                 self.refusals.append(error.status_code)
                 self._cp.say(f"refused with HTTP {error.status_code} {(error.body or b'').decode(errors='replace')}")
         except* LINK_TROUBLE as trouble:
-            reasons = sorted({str(error) for error in _leaves(trouble)} - {""})
-            self._cp.say(": ".join(["link lost" if self.link else "cannot connect", *reasons]))
+            reasons = sorted({_reason(error) for error in _leaves(trouble)} - {""})
+            self.trouble.append(": ".join(["link lost" if self.link else "cannot connect", *reasons]))
+            self._cp.say(self.trouble[-1])
         finally:
             if self.link:
                 self.violations += self.link.violations
@@ -256,6 +260,11 @@ class Session:
         traits = self._cp.traits
         pause_s = min(traits.reconnect_s * 2.0 ** min(max(0, self._failures - 1), 10), traits.reconnect_max_s)
         return pause_s * (1.0 + 0.2 * self._cp.random.random())
+
+
+def _reason(error: BaseException) -> str:
+    """What it says, or what it was caused by: trio wraps the failures of TLS."""
+    return str(error) or (_reason(error.__cause__) if error.__cause__ else "")
 
 
 def _leaves(group: BaseExceptionGroup[Error]) -> list[Error]:
