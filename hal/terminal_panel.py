@@ -1,7 +1,8 @@
 """The front panel of a simulated board in one line of a terminal: dots are its lights, keys its button and switches.
 
 It only reads and writes the files of `--board sim:DIR` (interface.md, "The simulated board"), so it can come and go
-beside a gateway that runs. A lit light differs from a dark one by its shape too, not by colour alone.
+beside a gateway that runs. It keeps to the line that the cursor is on and draws it again and again, so that another
+program may write whole lines above it. A lit light differs from a dark one by its shape too, not by colour alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from hal.contract import INPUTS, Line
 
 LOOK_S: Final = 0.04
 """Twice in each half of a traffic LED's blink."""
+
+DRAW_S: Final = 0.2
+"""The line is drawn again this often even if nothing changed: another program may have written over it."""
 
 KEYS: Final[Mapping[str, Line]] = {"b": Line.BUTTON, "1": Line.DIP1, "2": Line.DIP2, "3": Line.DIP3}
 """A key presses and a second press releases: a terminal does not tell when a key comes up."""
@@ -109,16 +113,16 @@ def show(directory: Path, keys: int) -> None:
     """Draws and takes keys until `q`, or until the terminal goes away."""
     colour = "NO_COLOR" not in os.environ
     pressed_at: float | None = None
-    drawn = ""
+    drawn, drawn_at = "", 0.0
     while True:
         values, now = read(directory), time.monotonic()
         pressed_at = (now if pressed_at is None else pressed_at) if values[Line.BUTTON] else None
         text = render(values, None if pressed_at is None else now - pressed_at, colour=colour)
         text = cut(text, shutil.get_terminal_size().columns - 1)
-        if text != drawn:
-            sys.stdout.write(CLEAR_LINE + text)
+        if text != drawn or now >= drawn_at + DRAW_S:
+            sys.stdout.write(f"{CLEAR_LINE}{text}\r")
             sys.stdout.flush()
-            drawn = text
+            drawn, drawn_at = text, now
         if select.select([keys], [], [], LOOK_S)[0]:
             typed = os.read(keys, 16).decode("ascii", "ignore")
             if typed == "" or "q" in typed:
@@ -140,9 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         parser.error("it needs a terminal; elsewhere, read and write the files")
     signal.signal(signal.SIGTERM, _stop)
-    with contextlib.suppress(KeyboardInterrupt), _keys_at_once(sys.stdin.fileno()):
-        show(options.directory, sys.stdin.fileno())
-    sys.stdout.write("\n")
+    try:
+        with contextlib.suppress(KeyboardInterrupt), _keys_at_once(sys.stdin.fileno()):
+            show(options.directory, sys.stdin.fileno())
+    finally:
+        sys.stdout.write(CLEAR_LINE)
     return 0
 
 
