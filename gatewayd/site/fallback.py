@@ -91,6 +91,7 @@ class Fallback:
 
     def refused(self, wanted: Wanted, result: LimitResult, now: float) -> bool:
         log.warning("%s: fallback for a dead gateway: %s", self.charge_point.name, result.name)
+        self.own.held = None  # whatever stood there before, it is tried again
         limits.reconsider_charge_point(self.charge_point, now)
         return False
 

@@ -73,7 +73,7 @@ class OwnProfile:
     installed: int = 0
     """Id of the profile that may stand there, 0 = surely none; kept over restarts, so that it can be cleared."""
     confirmed: int = 0
-    """1: that id was accepted once. Kept."""
+    """1: that id was accepted, and nothing since has put it in doubt. Kept."""
     attempt: int = 0
     """Place in the strategy's list of purposes while it is being learned."""
     failures: int = 0

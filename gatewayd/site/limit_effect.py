@@ -36,7 +36,7 @@ def observe(connector: Connector, now: float) -> bool:
         effect.over_since = None
         effect.obeyed = True  # an excess from here on is counted from when it is seen
         if limit.result == LimitResult.no_effect and held == limit.own.wanted:
-            show(connector, LimitResult.accepted)
+            _show(connector, LimitResult.accepted)
         return False
     if effect.over_since is None:
         effect.over_since = measured_at if effect.obeyed else since
@@ -44,12 +44,17 @@ def observe(connector: Connector, now: float) -> bool:
         if limit.result == LimitResult.no_effect:
             return False
         connector.charge_point.note_quirk(QuirkBits.profile_without_effect)
-        show(connector, LimitResult.no_effect)
+        _show(connector, LimitResult.no_effect)
         return True
     if effect.look is None or not effect.look.waiting:
         agenda = connector.charge_point.bank.site.agenda
         effect.look = agenda.at(effect.over_since + PATIENCE_S, lambda _then: connector.touch())
     return False
+
+
+def _show(connector: Connector, result: LimitResult) -> None:
+    connector.limit.own.outcome = result
+    show(connector, result)
 
 
 def _forget(connector: Connector) -> None:

@@ -7,7 +7,6 @@ connectors: the lowest of them, since it cannot tell connectors apart and no lim
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
 
 from gatewayd.site import availability, limit_sending, remote_stop
 from gatewayd.site.charge_point import ChargePoint
@@ -51,7 +50,7 @@ def profile(cp: ChargePoint, profile_id: int, purpose: ProfilePurpose, wanted: W
     kind, site = cp.limit_strategy.kind, cp.bank.site
     told = site.clock.offset_s if cp.told_offset_s is None else cp.told_offset_s
     ago = wanted.duration_s / CLOCK_MARGIN if wanted.duration_s else STARTED_BEFORE_S
-    start = max(0, ceil(now + told - ago))
+    start = max(0, round(now + told - ago))
     relative = kind == ProfileKind.Relative
     return Profile(
         profile_id,
@@ -108,15 +107,16 @@ def _saying(connector: Connector, shown: int, bounds: Bounds) -> Wanted:
     purpose = purpose_of(cp, connector.limit.own)
     unit, per_ampere = rate_unit_of(cp, bounds.shown_unit), bounds.watts_per_ampere
     running = connector.open_transaction if purpose == TX else None
+    limit = converted(shown, bounds.shown_unit, unit, per_ampere)
     return Wanted(
-        converted(shown, bounds.shown_unit, unit, per_ampere),
+        limit,
         unit,
         connector.limit.written_phases,
         stack_level_of(cp, LIVE_LEVEL if held else 0),
         cp.bank.site.watchdog_timeout_s if held else 0,
         None if running is None else running.id,
-        converted(shown, bounds.shown_unit, RateUnit.A, per_ampere) / TENTHS,
-        shown,
+        converted(limit, unit, RateUnit.A, per_ampere) / TENTHS,
+        converted(limit, unit, bounds.shown_unit, per_ampere),
         bounds.shown_unit,
     )
 

@@ -222,7 +222,7 @@ class _Sending:
             place.show(own.outcome)
             if own.outcome != LimitResult.accepted:
                 try_later(place, now)
-        if self.before not in (0, own.installed, self.profile_id) and place.connector.charge_point.registered:
+        if self.profile_id and self.before not in (0, self.profile_id):
             self._clear_former(now)
 
     def _clear_former(self, now: float) -> None:
@@ -244,8 +244,9 @@ class _Sending:
             return
         explicit = result in (LimitResult.rejected, LimitResult.not_supported)
         if explicit and self.profile_id != self.before:
-            own.installed, own.confirmed = self.before, int(self.before != 0)
-            _keep(place)
+            own.installed = self.before
+        own.confirmed = 0  # even where an older one was accepted once: charge points forget (quirk S7)
+        _keep(place)
         if self.instead is not None:
             own.outcome = result if self.instead == LimitResult.accepted else self.instead
         else:

@@ -96,50 +96,67 @@ def changed(connector: Connector) -> None:
 
 
 def _settle(site: Site, now: float) -> None:
-    connectors, site.unsettled = site.unsettled, set()
+    connectors = frozenset(site.unsettled)
     resharing: set[ChargePoint] = set()
     for connector in connectors:
         if connector.number:
             connector.limit.supply.learn(connector.meter, in_session=connector.plugged or charges(connector))
             if charges(connector) != connector.limit.shares:
                 resharing.add(connector.charge_point)
-    if resharing and site.site_limit_w != NO_LIMIT:
-        reconsider_site(site, now)
-    else:
-        for charge_point in resharing:
-            reconsider_charge_point(charge_point, now)
-        for connector in connectors:
-            if connector.number and connector.charge_point not in resharing:
-                limit_places.apply(connector, now)
+    if resharing:
+        _reshare(site, resharing, now)
+    for connector in connectors:
+        if connector.number:
+            limit_places.apply(connector, now)
     for connector in (each for each in connectors if each.number):
         if limit_effect.observe(connector, now) and connector.limit.own.wanted.limit == 0:
             limit_places.zero_has_no_effect(connector, LimitResult.no_effect, now)
         remote_stop.at_energy_limit(connector, now)
     for charge_point in {connector.charge_point for connector in connectors}:
         limit_effect.observe(charge_point.whole, now)
+    site.unsettled.clear()  # what was touched meanwhile shows results, from which nothing follows
+
+
+def _reshare(site: Site, charge_points: set[ChargePoint], now: float) -> None:
+    """Others charge than before. It concerns everybody with a car where the site has a limit, else the charge point."""
+    wide = site.site_limit_w != NO_LIMIT
+    concerned = list(site.charge_points.values() if wide else charge_points)
+    before = _share(concerned)
+    site.sharing_count = _sharing_count(site)
+    for charge_point in concerned:
+        for connector in charge_point.real_connectors:
+            if connector.plugged or connector.limit.shares or connector in before:
+                limit_places.apply(connector, now)
+    show_site(site)
 
 
 def reconsider_site(site: Site, now: float, *, again: bool = False) -> None:
     """Everything that limits every connector may have changed: the site's limit, who charges, the watchdog."""
     charge_points = list(site.charge_points.values())
-    for charge_point in charge_points:
-        _count(charge_point)
-    site.sharing_count = sum(c.limit.shares for cp in charge_points for c in cp.real_connectors)
+    _share(charge_points)
+    site.sharing_count = _sharing_count(site)
     for charge_point in charge_points:
         reconsider_charge_point(charge_point, now, again=again)
     show_site(site)
 
 
-def _count(charge_point: ChargePoint) -> None:
-    for connector in charge_point.real_connectors:
-        connector.limit.shares = charges(connector)
+def _share(charge_points: list[ChargePoint]) -> set[Connector]:
+    """Note who charges now; returns who did before."""
+    before = {c for cp in charge_points for c in cp.real_connectors if c.limit.shares}
+    for charge_point in charge_points:
+        for connector in charge_point.real_connectors:
+            connector.limit.shares = charges(connector)
+    return before
+
+
+def _sharing_count(site: Site) -> int:
+    return sum(c.limit.shares for cp in site.charge_points.values() for c in cp.real_connectors)
 
 
 def reconsider_charge_point(
     charge_point: ChargePoint, now: float, *, again: bool = False, whole_again: bool = False
 ) -> None:
     """What limits one charge point may have changed, or how it takes limits."""
-    _count(charge_point)
     for connector in charge_point.real_connectors:
         limit_places.apply(connector, now, again=again, alone=False)
     limit_places.apply_whole(charge_point, now, again=again or whole_again)

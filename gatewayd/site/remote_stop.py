@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from gatewayd.site.codes import CommandCode, CommandState
+from gatewayd.site.codes import CommandCode, CommandError
 from gatewayd.site.command import Command, Report
 from gatewayd.site.connector import Connector
 from gatewayd.site.setpoint import TriggerOrigin
 from gatewayd.site.transaction import Transaction
+
+UNHEARD_S = 60.0
+"""Pause before a stop that got no answer is said again."""
 
 
 def stop(connector: Connector, transaction: Transaction, now: float) -> None:
@@ -16,9 +19,16 @@ def stop(connector: Connector, transaction: Transaction, now: float) -> None:
         return
     connector.limit.stopped = transaction.id
 
-    def concluded(report: Report) -> None:
-        if report.state is CommandState.failed and connector.limit.stopped == transaction.id:
+    def again(_now: float) -> None:
+        if connector.limit.stopped == transaction.id:
             connector.limit.stopped = None
+            connector.touch()
+
+    def concluded(report: Report) -> None:
+        if report.error in (CommandError.link_lost, CommandError.offline):
+            connector.limit.stopped = None
+        elif report.error is CommandError.no_answer:
+            connector.charge_point.bank.site.agenda.at(connector.charge_point.bank.site.now + UNHEARD_S, again)
 
     connector.charge_point.offer(
         Command(
