@@ -568,7 +568,7 @@ def test_edits_versions_and_acks_are_journalled_and_come_back_in_order() -> None
     deliver(end, "Accepted")
     facts: dict[str, int | str] = {}
     tags: dict[str, Tag] = {}
-    for entry in kit.site.journal.take():
+    for entry in kit.site.journal.waiting:
         if isinstance(entry, SaveFact):
             facts[entry.name] = entry.value
         elif isinstance(entry, SaveTag) and entry.status:
@@ -592,6 +592,6 @@ def test_edits_versions_and_acks_are_journalled_and_come_back_in_order() -> None
 def test_a_clear_is_journalled_as_one_word() -> None:
     kit, bms, _ = ready()
     bms.put("a", "b")
-    kit.site.journal.take()
+    kit.site.journal.waiting.clear()
     bms.commit(CLEAR)
     assert any(isinstance(entry, ClearTags) for entry in kit.site.journal.waiting)
