@@ -77,6 +77,10 @@ async def test_a_tx_profile_belongs_to_its_transaction(plant: Plant, autojump_cl
     assert schedule["chargingSchedule"]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 5520.0}]
     cp.unplug(1)
     assert cp.effective_limit_a(1) == 32
+    cp.plug(1)
+    await cp.present_tag("TAG1")
+    assert cp.effective_limit_a(1) == 32  # the next transaction has nothing of it
+    cp.unplug(1)
     start = {"connectorId": 1, "idTag": "BMS", "chargingProfile": limit(8, 6.5, "TxProfile")}
     cp.plug(1)
     assert await ask(plant, "RemoteStartTransaction", start) == "Accepted"

@@ -196,7 +196,9 @@ async def test_the_command_mailbox(judge: ModbusJudge, client: ModbusClient) -> 
     judge.react = gateway
     judge.put(base + 110, [65535])
     bms = Bms(client, poll_s=0.01)
-    outcome = await bms.command(1, "ReserveNow", connector=2, p1=-5, t1=1_800_000_000, id_tag="VIP", value="v" * 100)
+    outcome = await bms.command(
+        1, "ReserveNow", connector=2, p1=-5, p2=6, p3=7, t1=1_800_000_000, id_tag="VIP", value="v" * 100
+    )
     assert (outcome.sequence, outcome.state, outcome.result, outcome.r1, outcome.text) == (
         1,
         "done",
@@ -207,7 +209,7 @@ async def test_the_command_mailbox(judge: ModbusJudge, client: ModbusClient) -> 
     assert outcome.accepted
     ((function, address, values),) = judge.writes
     assert (function, address, len(values)) == (16, base, 106)
-    assert values[:10] == [11, 2, 0xFFFF, 0xFFFB, 0, 0, 0, 0, 0x6B49, 0xD200]
+    assert values[:10] == [11, 2, 0xFFFF, 0xFFFB, 0, 6, 0, 7, 0x6B49, 0xD200]
     assert values[10:12] == [0x5649, 0x5000]
     assert values[55:105] == [0x7676] * 50
     judge.writes.clear()

@@ -140,6 +140,18 @@ async def test_a_pulled_cable_is_noticed_by_silence(plant: Plant, autojump_clock
     assert len(plant.central.calls("BootNotification")) == 1
 
 
+async def test_a_status_that_may_not_have_arrived_is_told_again(plant: Plant, autojump_clock: MockClock) -> None:
+    cp = await plant.registered()
+    plant.central.script.drop("StatusNotification", times=1)
+    cp.plug(1)
+    await trio.sleep(1)
+    await cp.cut()
+    await cp.until(lambda: cp.session.links == 2 and cp.registered)
+    await trio.sleep(1)
+    told = [s["status"] for s in plant.central.calls("StatusNotification") if s["connectorId"] == 1]
+    assert told == ["Available", "Preparing", "Preparing"]
+
+
 async def test_a_second_open_call_is_refused_and_counted(plant: Plant, autojump_clock: MockClock) -> None:
     cp = await plant.registered()
     cp.script.delay("ClearCache", 10, times=1)
