@@ -16,7 +16,7 @@ from gatewayd.site.codes import CommandCode, CommandError, CommandState, LimitRe
 from gatewayd.site.command import Command, Report
 from gatewayd.site.connector import Connector
 from gatewayd.site.kept import keep
-from gatewayd.site.limit import OwnProfile, Wanted
+from gatewayd.site.limit import FAILED, OwnProfile, Wanted
 
 RETRY_S = 60.0
 """First pause before a reduction that failed is tried again; it doubles with every failure."""
@@ -63,7 +63,7 @@ def want(place: Place, wanted: Wanted, now: float, *, again: bool = False) -> No
     if not news and not again and own.waiting is not None:
         return  # it waits for its time already
     _cancel(own)
-    if news:
+    if wanted.limit != own.wanted.limit:
         own.failures = 0
     own.wanted = wanted
     if wanted.nothing and not own.installed and own.running is None:
@@ -84,11 +84,14 @@ def want(place: Place, wanted: Wanted, now: float, *, again: bool = False) -> No
 
 
 def renew(place: Place, now: float) -> None:
-    """Say the same once more, quietly, before it lapses."""
+    """Say the same once more, quietly, before it lapses: what was said last, or, where more was refused, what holds."""
     own = place.own
-    lapses = own.asked is not None and own.asked.duration_s
-    if lapses and own.running is None and own.waiting is None and place.connector.charge_point.registered:
-        _say(place, own.wanted, now, quiet=True)
+    if own.asked is None or not own.asked.duration_s or own.running is not None:
+        return
+    if own.outcome in FAILED and own.held is not None and own.held.limit_a < own.asked.limit_a:
+        replace(place, own.held, own.outcome, now)
+    else:
+        _say(place, own.asked, now, quiet=True)
 
 
 def replace(place: Place, instead: Wanted, result: LimitResult, now: float) -> None:

@@ -85,6 +85,8 @@ def write_operative(connector: Connector, value: int) -> None:
     connector.operative = value
     connector.operative_sent_ok = True
     connector.touch()
+    if value and connector.withheld:
+        return  # the watchdog holds it inoperative, and gives it back when it is released
 
     def concluded(report: Report) -> None:
         connector.operative_sent_ok = report.state is CommandState.done

@@ -174,6 +174,37 @@ def test_while_tripped_the_watchdogs_limit_is_renewed_too() -> None:
     assert cp.active() == 60
 
 
+def test_while_an_increase_waits_for_its_time_the_present_limit_is_renewed() -> None:
+    cp = Taker(Kit("ocpp.min_limit_interval_s = 100\n"))
+    switch_on(cp)
+    for limit in (60, 100, 160):
+        cp.write_limit(limit)
+        cp.pump()
+    for _ in range(80):
+        alive(cp, 1)
+        assert cp.limit_a() == 10
+    alive(cp, 25)
+    assert cp.limit_a() == 16
+
+
+def test_where_more_was_refused_the_present_limit_is_renewed() -> None:
+    cp = held()
+    cp.write_limit(100)
+    cp.pump()
+    cp.refuse = lambda action, payload: (
+        {"status": "Rejected"}
+        if action == "SetChargingProfile"
+        and payload["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"] == 16
+        else None
+    )
+    cp.write_limit(160)
+    cp.pump()
+    for _ in range(80):
+        alive(cp, 1)
+        assert cp.limit_a() == 10
+        assert (cp.active(), cp.result()) == (100, LimitResult.rejected)
+
+
 def test_another_timeout_renews_at_its_own_half() -> None:
     cp = held(timeout_s=3600)
     cp.write_limit(160)

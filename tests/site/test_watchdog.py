@@ -208,6 +208,18 @@ def test_inoperative_is_said_when_the_link_comes_back_and_taken_back_too() -> No
     assert availability(cp.dial()) == []
 
 
+def test_operative_written_while_tripped_waits_for_the_release() -> None:
+    cp = watched(INOPERATIVE)
+    cp.run_for(31)
+    cp.kit.write(3300 + OPERATIVE, 0)
+    cp.kit.write(3600 + OPERATIVE, 0)
+    cp.pump()
+    cp.kit.write(3300 + OPERATIVE, 1)
+    assert cp.run_for(1) == []
+    beat(cp)
+    assert availability(cp.run_for(1)) == [(1, "Operative")]
+
+
 def test_inoperative_that_failed_is_tried_again() -> None:
     cp = watched(INOPERATIVE)
     cp.refuse = lambda action, _payload: {"status": "Rejected"} if action == "ChangeAvailability" else None
