@@ -142,8 +142,9 @@ async def main(environment: dict[str, str]) -> int:
                 await nursery.start(gateway, places)
                 site = Site.read(places)
                 await tell_where(places, site)
-                # One task per thing that lives beside the gateway. Keys that work the front panel would be one more,
-                # started here with `places.board` when stdin is a terminal.
+                # One task per thing that lives beside the gateway.
+                if sys.stdin.isatty() and sys.stdout.isatty():
+                    nursery.start_soon(front_panel, places)
                 nursery.start_soon(keep, partial(look, site, view), view.say, "the view")
                 if peers:
                     nursery.start_soon(simulate, site, charge_points, view.say)
@@ -160,6 +161,12 @@ def tell_death(died: BaseException, places: Places) -> int:
     for line in places.log.read_text(errors="replace").splitlines()[-LAST_WORDS:]:
         show(f"  {line}")
     return died.code if isinstance(died, GatewayDied) and died.code > 0 else 1
+
+
+async def front_panel(places: Places) -> None:
+    """The board's lights and keys in the terminal's last line; q leaves it, and the gateway goes on."""
+    panel = [sys.executable, "-m", "hal.terminal_panel", str(places.board)]
+    await trio.run_process(panel, stdin=None, check=False)
 
 
 async def watch_for_signals(signals: Any, charge_points: list[ChargePoint]) -> None:
