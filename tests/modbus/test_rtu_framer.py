@@ -330,6 +330,7 @@ def test_our_request_that_could_be_a_long_answer_waits_for_nothing() -> None:
     line = Line()
     far = b"\x03\x54\xa2\x00\x02"
     assert line.hear(rtu_frame(US, far)) == [request(far)]
+    assert line.hear(rtu_frame(0, far)) == [request(far, unit=0)]
 
 
 def test_everything_of_a_stalled_read_is_told_apart() -> None:
