@@ -148,7 +148,8 @@ class TestTolerated:
         "line",
         [
             b"no colon at all", b": no name", b"Name : blank before the colon", b"X: " + b"y" * 7000, b"\x00\x01: \x02",
-            b"Host: other", b"X: a\r\n  folded", b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Expect: 100-continue",
+            b"Host: other", b"X: a\r\n  folded", b"Content-Length: 5", b"Transfer-Encoding: chunked",
+            b"Expect: 100-continue",
         ],
     )  # fmt: skip
     def test_header_lines_of_any_kind(self, line: bytes) -> None:

@@ -25,6 +25,8 @@ from gatewayd.site.charge_point import ChargePoint
 EPOCH = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
+NO_CODE = 1005
+"""A Close frame without a code."""
 KEY = base64.b64encode(b"sixteen bytes ok")
 UPGRADE = {
     b"Host": b"gateway:8887", b"Upgrade": b"websocket", b"Connection": b"Upgrade",
@@ -136,7 +138,7 @@ class Peer:
             while True:
                 opcode, payload = await self.frame()
                 if opcode == CLOSE:
-                    code = int.from_bytes(payload[:2], "big")
+                    code = int.from_bytes(payload[:2], "big") if payload else NO_CODE
         except (EOFError, trio.BrokenResourceError, trio.ClosedResourceError):
             return code
 

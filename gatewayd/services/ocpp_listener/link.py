@@ -18,9 +18,9 @@ from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.site.codes import QuirkBits
 
 CLOSE_TIMEOUT_S = 2.0
-"""For the closing handshake, and for a peer to take what was said last; then the socket is closed hard."""
+"""For the last word, and then for a peer to take it and close; after that the socket is closed hard."""
 LAST_WORDS_S = 5.0
-"""What was said before a Close has this long to go out, the closing handshake included."""
+"""What was said before a Close has this long to go out."""
 SEND_TIMEOUT_S = 30.0
 """A peer that takes no byte for this long is gone."""
 DURABLE_WAIT_S = 5.0
@@ -34,6 +34,12 @@ DEAD_INTERVALS, SILENT_INTERVALS = 3, 2
 PINGS_OPEN_MAX = 10
 """Unanswered pings after which a charge point is not pinged any more on this link: it never will answer (quirk C4)."""
 GOING_AWAY = 1001
+UNSPEAKABLE = (1005, 1006)
+"""Close codes that mean "none was sent" and may not be (RFC 6455, 7.4.1)."""
+CLOSE_FRAME = b"\x88"
+"""What begins the Close frame of a server; then its length, the code, the reason."""
+REASON_MAX = 123
+"""Bytes of a reason: a control frame carries 125 (RFC 6455, 5.5)."""
 
 
 class SessionBug(BaseException):
@@ -56,38 +62,59 @@ class Rules:
 
 
 class Stream(trio.abc.HalfCloseableStream):
-    """A charge point's bytes after the handshake, the request as the library shall see it first.
+    """A charge point's bytes as the library shall see them: the request spelled anew; then, when that is accepted, what
+    came behind it (earlier the library would lay it aside until more comes), and what comes from then on.
 
     It knows when bytes last came. A send that was cut short, by cancellation or because the peer takes nothing, is the
     last one: half a frame went out. Closing is left to the listener, which lets the peer take what was said."""
 
-    def __init__(self, stream: trio.abc.Stream, begin: bytes) -> None:
-        self._stream, self._begin = stream, begin
+    def __init__(self, stream: trio.abc.Stream, head: bytes, rest: bytes) -> None:
+        self._stream, self._head, self._rest = stream, head, rest
+        self._sending = trio.Lock()
         self._cut = False
+        self._goodbye = False
+        """A Close frame went out: nothing may follow it."""
+        self.accepted = trio.Event()
         self.heard_at = trio.current_time()
         self.heard = trio.Event()
         """Set, and made anew, whenever bytes come."""
+        self.on_heard: Callable[[], None] = lambda: None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self._begin:
-            begin, self._begin = self._begin, b""
-            return begin
+        if self._head:
+            head, self._head = self._head, b""
+            return head
+        await self.accepted.wait()
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            return rest
         data = bytes(await self._stream.receive_some(max_bytes))
         self.heard_at = trio.current_time()
         self.heard.set()
         self.heard = trio.Event()
+        self.on_heard()
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self._cut:
-            raise trio.BrokenResourceError("an earlier send was cut short")
-        self._cut = True
-        try:
-            with trio.fail_after(SEND_TIMEOUT_S):
-                await self._stream.send_all(data)
-        except trio.TooSlowError:
-            raise trio.BrokenResourceError("the peer takes no bytes") from None
-        self._cut = False
+        async with self._sending:
+            if self._cut or self._goodbye:
+                raise trio.BrokenResourceError("an earlier send was the last one")
+            await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
+            self._cut, self._goodbye = True, data[:1] == CLOSE_FRAME
+            try:
+                with trio.fail_after(SEND_TIMEOUT_S):
+                    await self._stream.send_all(data)
+            except trio.TooSlowError:
+                raise trio.BrokenResourceError("the peer takes no bytes") from None
+            self._cut = False
+
+    async def say_goodbye(self, code: int, reason: str = "") -> None:
+        """A Close frame of our own; nothing if there was one. The library's would wait for the peer's, in a state in
+        which it stumbles over pings, and where a peer broke the protocol it sends none at all."""
+        payload = code.to_bytes(2, "big") + reason.encode()[:REASON_MAX]
+        if code not in UNSPEAKABLE:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self.send_all(CLOSE_FRAME + bytes((len(payload),)) + payload)
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
@@ -96,7 +123,6 @@ class Stream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        self._cut = True
         await trio.lowlevel.checkpoint()
 
 
@@ -130,21 +156,28 @@ class Link:
     def open(self) -> None:
         """Introduce the session to the site."""
         self.session.on_word = self._spoke
+        self.stream.on_heard = self._heard
         self._ours(self.session.opened, trio.current_time())
 
     async def run(self) -> None:
-        """Everything until the link ends, for whatever reason, the closing handshake included."""
+        """Everything until the link ends, for whatever reason, the last word included."""
         with self._scope:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     nursery.start_soon(self._watch, nursery)
                     await self._read()
+                    await self._end()  # before what is being sent is cut short
                     nursery.cancel_scope.cancel()
             finally:
-                self.forget()
-                with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
-                    await self.socket.aclose(GOING_AWAY, "gateway closes")
+                await self._end()
+
+    async def _end(self) -> None:
+        """The site knows at once, the peer if it listens."""
+        self.forget()
+        closed = self.socket.closed
+        with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            await self.stream.say_goodbye(GOING_AWAY if closed is None else closed.code)
 
     def forget(self) -> None:
         """For the site this link is gone, before it has ended; nothing if it knows already."""
@@ -171,6 +204,11 @@ class Link:
         self._word.set()
         if self.session.closing:
             self._scope.deadline = min(self._scope.deadline, trio.current_time() + LAST_WORDS_S)
+
+    def _heard(self) -> None:
+        """Bytes came: whatever they are, the peer lives."""
+        if self.session.charge_point.silent:
+            self._ours(self.session.heard, trio.current_time())
 
     @staticmethod
     def _ours(step: Callable[..., None], *arguments: object) -> None:
@@ -200,7 +238,8 @@ class Link:
                 if await self._may_go(word):
                     await self.socket.send_message(word.text)
                     self.on_traffic()
-            await self.socket.aclose(word.code, word.reason)
+            await self.stream.say_goodbye(word.code, word.reason)
+            self._scope.cancel()
         self._writing = False
         self._room.set()
 
@@ -241,8 +280,8 @@ class Link:
                 self._scope.cancel()
                 return
             silent = now >= heard_at + SILENT_INTERVALS * interval
-            if silent != charge_point.silent:
-                self._ours(self.session.went_silent if silent else self.session.heard, now)
+            if silent and not charge_point.silent:
+                self._ours(self.session.went_silent, now)
             look_at = heard_at + (DEAD_INTERVALS if silent else SILENT_INTERVALS) * interval
             with trio.move_on_at(min(ping_at, look_at)):
                 await self._challenge.wait()

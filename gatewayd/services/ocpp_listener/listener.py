@@ -120,7 +120,7 @@ class Listener:
                     head, rest = await self._head(stream)
                     upgrade = handshake.read(head)
                     await self._check(upgrade, _address(stream))
-                    await self._upgrade(upgrade, Stream(stream, upgrade.head + rest), scope, library)
+                    await self._upgrade(upgrade, Stream(stream, upgrade.head, rest), scope, library)
                 except Refused as refused:
                     self._tell(refused.identity, refused.status, refused.why)
                     await stream.send_all(refused.response())
@@ -193,6 +193,7 @@ class Listener:
                 library, stream, message_queue_size=MESSAGE_QUEUE, max_message_size=rules.max_message_bytes
             )
             socket = await request.accept(subprotocol=upgrade.agreed)
+            stream.accepted.set()
             scope.deadline = math.inf
             self._half_open.pop(scope, None)
             link, charge_point = None, self._site.charge_points.get(name)  # it may have changed while we waited
@@ -206,7 +207,7 @@ class Listener:
             return
         self._tell(name, 101, "it does not offer the subprotocol ocpp1.6")
         with trio.move_on_after(CLOSE_TIMEOUT_S):
-            await socket.aclose(NO_SUBPROTOCOL, "subprotocol ocpp1.6 required")
+            await stream.say_goodbye(NO_SUBPROTOCOL, "subprotocol ocpp1.6 required")
 
     async def _dispute(self, name: str) -> None:
         """Without a password, who was here first stays if it shows that it lives. Raises Refused."""
