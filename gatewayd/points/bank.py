@@ -83,6 +83,11 @@ class Bank:
         """Register → the mailbox that it belongs to, and its record."""
         self._owners: list[Ownership] = []
         self._matrix = [(p, encoder(p, ones_complement=fmt.ones_complement), matrix_source_of(p, fmt)) for p in MATRIX]
+        self._counters = {
+            point.name: (point, encoder(point, ones_complement=fmt.ones_complement), point.getter())
+            for point in GATEWAY
+            if isinstance(point.source, str) and point.source.startswith("site.counters.")
+        }
         self._place_gateway()
         for place, charge_point in records.charge_points.items():
             self._place_charge_point(place, charge_point)
@@ -143,6 +148,8 @@ class Bank:
         """`quantity` registers from `address`, big-endian. Raises IllegalAddress."""
         if self.records.changed:
             self._absorb()
+        if self.records.counted:
+            self._refresh_counters()
         state = self._state
         first, last = address // BLOCK, (address + quantity - 1) // BLOCK
         if last >= len(state):
@@ -183,6 +190,12 @@ class Bank:
         changed.clear()
         for block in range(BLOCKS):
             self._state[block] = STALE
+
+    def _refresh_counters(self) -> None:
+        for name in self.records.counted:
+            point, encode, source = self._counters[name]
+            self._put(point.offset, point, struct.pack(">" + point.struct_code, encode(source(self.records))))
+        self.records.counted.clear()
 
     def _refresh_matrix(self, place: int, k: int) -> None:
         connector = self.records.charge_points[place].connectors[k]

@@ -36,6 +36,9 @@ class BankRecords:
     """Place 1..20 → charge point."""
     changed: set[tuple[int, int]] = field(default_factory=set)
     """(place, block) changed since the bank last looked; (0, 0) is the gateway block alone."""
+    counted: set[str] = field(default_factory=set)
+    """Counters that moved since the bank last looked. They stand by themselves, because one of them moves at every
+    frame of a serial line, and to encode the gateway block for it would cost more than to answer the frame."""
     profile: ProfileMailbox = field(default_factory=ProfileMailbox)
     holds_lost: bool = False
     """on_comm_error = "hold": sums count charge points whose link is down with what they said last."""
@@ -175,7 +178,8 @@ class Site:
     def count(self, counter: str) -> None:
         """One more of a counter, shown at the next read."""
         setattr(self.counters, counter, getattr(self.counters, counter) + 1)
-        self.touch()
+        for bank in self.banks:
+            bank.counted.add(counter)
 
     def new_request_id(self) -> int:
         """For GetLog and SignedUpdateFirmware; 31 bits, as small charge points keep it."""

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewayd import assembly, config
-from gatewayd.points.bank import Bank, IllegalAddress, IllegalValue, MailboxBusy
+from gatewayd.points.address import BLOCKS
+from gatewayd.points.bank import STALE, Bank, IllegalAddress, IllegalValue, MailboxBusy
 from gatewayd.points.block import Format
 from gatewayd.site.codes import WordOrder
 from gatewayd.site.owner import QUIET_S
@@ -194,6 +195,26 @@ def test_ages_move_with_the_seconds(kit: Kit) -> None:
     kit.run_for(5)
     assert kit.read(CP1 + 300 + 36) == 5
     assert kit.read(8) == 5
+
+
+@pytest.mark.parametrize("word_order", WordOrder)
+def test_a_counter_is_right_at_the_next_read_and_nothing_else_is_encoded_for_it(word_order: WordOrder) -> None:
+    kit = Kit(f'modbus.word_order = "{word_order.name}"\n{PLANT}')
+    counters = {"modbus_exceptions": 55, "ocpp_errors": 56, "modbus_refused": 59, "rtu_crc_errors": 102,
+                "rtu_foreign_frames": 103, "rtu_collisions": 104, "watchdog_trips": 16, "rtu_frames": 100}  # fmt: skip
+    kit.read(0)
+    for times, name in enumerate(counters, 1):
+        for _ in range(times):
+            kit.site.count(name)
+    kit.read(CP1)
+    assert STALE not in kit.bank_1._state[:BLOCKS]
+    for times, (name, address) in enumerate(counters.items(), 1):
+        if name != "rtu_frames":
+            assert kit.read(address) == times
+    alone = kit.read(0, 120)
+    assert 8 in [kit.read(100) >> 8, kit.read(100), kit.read(101) >> 8, kit.read(101)]
+    kit.site.touch()
+    assert kit.read(0, 120) == alone  # encoded with all the others they say the same
 
 
 def test_update_counter_counts_changes_and_not_time(kit: Kit) -> None:
