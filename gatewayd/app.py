@@ -9,7 +9,8 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from gatewayd.ocpp.stand_in import StandIn
 from gatewayd.points.bank import Units
 from gatewayd.services import modbus_rtu, modbus_tcp
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
-from gatewayd.services.ledger import Ledger
+from gatewayd.services.ledger.writer import Ledger
 from gatewayd.services.ocpp_listener import Listener, Rules
 from gatewayd.site.codes import DiskState
 from gatewayd.site.journal import SaveFact
@@ -100,20 +101,33 @@ async def run(config: Config, paths: Paths, board: str | None, say: Callable[[st
 class Gateway:
     """The parts of one running daemon, and who hears what from whom."""
 
-    def __init__(self, config: Config, paths: Paths, panel: FrontPanel) -> None:
+    def __init__(
+        self,
+        config: Config,
+        paths: Paths,
+        panel: FrontPanel,
+        *,
+        wall: Callable[[], float] = time.time,
+        threads: bool = True,
+    ) -> None:
+        """`wall` tells the time, epoch seconds. `threads` False does everything on the loop: a virtual clock does not
+        wait for threads."""
         self._config, self._paths, self._panel = config, paths, panel
         now = trio.current_time()
-        self._ledger = Ledger(paths.ledger, self._disk_state)
+        self._ledger = Ledger(
+            paths.ledger, self._disk_state, lambda: self.site.trouble("ledger", there=True), threaded=threads
+        )
         restored = self._ledger.load()
         serial = str(restored.facts.get("gateway_serial") or secrets.token_hex(8).upper())
-        self.site = build_site(config, now, time.time(), serial)
+        self.site = build_site(config, now, wall(), serial)
         self.site.on_registered.append(Questions().registered)
         restore_site(self.site, restored)
-        self.site.journal.write(SaveFact("gateway_serial", serial))
+        if "gateway_serial" not in restored.facts:
+            self.site.journal.write(SaveFact("gateway_serial", serial))
         self.units = build_units(self.site, config)
         self.line_units = Units(self.units.banks(), config.modbus.unit_id)
         arrange_line(self.line_units, self.units, config)
-        self._listener = Listener(
+        self.listener = Listener(
             self.site,
             listener_rules(config),
             durable=self._ledger.durable,
@@ -126,21 +140,39 @@ class Gateway:
         self._earlier = trio.Event()
 
     async def run(self, say: Callable[[str], None]) -> None:
-        """Bind everything, say where, say ready; then run until cancelled. The ledger goes last: what the
-        services say while they stop is still written."""
+        """Bind everything, say where, say ready; then run until cancelled."""
+        async with self.live():
+            for name in SERVED:
+                await self._serve(name)
+            await self._serve_line()
+            self._announce()
+            self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
+            self.site.ready = True
+            self.site.touch()
+            say("ready")
+            await trio.sleep_forever()
+
+    @asynccontextmanager
+    async def live(self) -> AsyncIterator[None]:
+        """All but the services: what is due is done, what is said is written; what is started in `links` ends with it.
+        The ledger goes last: what the others say while they stop is still written."""
         async with trio.open_nursery() as keeping:
-            await keeping.start(self._ledger.run, self.site.journal)
-            async with trio.open_nursery() as self._links, trio.open_nursery() as self._services:
-                await self._services.start(self._keep_time)
-                for name in SERVED:
-                    await self._serve(name)
-                await self._serve_line()
-                self._announce()
-                self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
-                self.site.ready = True
-                self.site.touch()
-                say("ready")
-                await trio.sleep_forever()
+            writing = await keeping.start(self._write)
+            try:
+                async with trio.open_nursery() as self.links, trio.open_nursery() as self._services:
+                    await self._services.start(self._keep_time)
+                    yield
+                    self._services.cancel_scope.cancel()
+                    self.links.cancel_scope.cancel()
+            finally:
+                writing.cancel()
+
+    async def _write(self, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        """The ledger, which only the scope that this starts with ends."""
+        with trio.CancelScope(shield=True) as writing:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._ledger.run, self.site.journal)
+                task_status.started(writing)
 
     # --- services -------------------------------------------------------------------------------------------
 
@@ -169,7 +201,7 @@ class Gateway:
         service = partial(
             modbus_rtu.serve,
             config.modbus.rtu,
-            self._modbus_server(self.line_units),
+            self.modbus_server(self.line_units),
             self.line_units,
             count=site.count,
             on_port=lambda there: site.trouble(RTU, there=not there),
@@ -193,7 +225,8 @@ class Gateway:
         finally:
             gone.set()
 
-    def _modbus_server(self, units: Units) -> Server:
+    def modbus_server(self, units: Units) -> Server:
+        """Answers from these units, and counts what it refuses."""
         return Server(
             units,
             writes=self._config.modbus.writes,
@@ -206,21 +239,21 @@ class Gateway:
             return partial(
                 modbus_tcp.serve,
                 sockets,
-                self._modbus_server(self.units),
+                self.modbus_server(self.units),
                 config.modbus.tcp,
                 on_traffic=self._panel.modbus_traffic,
                 on_clients=self._modbus_clients,
                 on_refused=lambda _address, _why: site.count("modbus_refused"),
             )
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
-        return partial(self._listener.serve, listeners, self._links)
+        return partial(self.listener.serve, listeners, self.links)
 
     def _stand_in(self, numbers: frozenset[int]) -> None:
         """Simulated charge points stand in for those of these numbers that are configured so."""
         for entry in self._config.charge_points:
             if entry.simulated and entry.number in numbers:
                 charge_point = self.site.charge_points[entry.identity]
-                session = Session(charge_point, "own-", ask_bms=self._listener.rules.ask_bms)
+                session = Session(charge_point, "own-", ask_bms=self.listener.rules.ask_bms)
                 StandIn(charge_point, session).start(trio.current_time())
 
     def _announce(self) -> None:
@@ -248,7 +281,7 @@ class Gateway:
         rearrange(self.units, self.site, config)
         arrange_line(self.line_units, self.units, config)
         self._stand_in(changes.charge_points)
-        self._listener.rules = listener_rules(config)
+        self.listener.rules = listener_rules(config)
         for name, tables in RESTARTED_BY.items():
             if tables & changes.tables:
                 try:

@@ -11,16 +11,19 @@ from gatewayd.config_tables import ChargePoint as ChargePointEntry
 from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
-from gatewayd.services.ledger import Restored
+from gatewayd.services.ledger.database import Restored
 from gatewayd.site import kept, limits, watchdog
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.codes import Role, TimeSource, WordOrder
-from gatewayd.site.decision import Request
+from gatewayd.site.decision import informative_request
 from gatewayd.site.model import Site
 from gatewayd.site.slot import Slot
 
 log = logging.getLogger(__name__)
 
+IDS_SINCE = 1_577_836_800
+"""2020-01-01 as epoch: transaction ids of a gateway that lost its ledger are seconds since then."""
+TRANSACTION_ID_MAX = (1 << 31) - 1
 RESTARTING = 1012
 """WebSocket close code for a charge point whose entry changed: it dials again."""
 
@@ -43,8 +46,8 @@ def build_site(config: Config, started: float, epoch: float, serial: str) -> Sit
 
 
 def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
-    """Make the site what the configuration says. Charge points whose number is in `changed` are made anew, with
-    their kept settings, and lose their link; all others keep everything."""
+    """Make the site what the configuration says. Charge points whose number is in `changed` lose their link, and
+    keep what is true of them: transactions, acks, settings go by the number, as over a restart."""
     site.role, site.name = Role[config.gateway.role], config.gateway.name
     site.config_checksum = configuration.checksum(config)
     site.word_order = WordOrder[config.modbus.word_order]
@@ -54,16 +57,16 @@ def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
         slot.number: Slot(slot.number, slot.url, pem_text(slot.certificate), slot.certificate_type, slot.signature)
         for slot in config.slots
     }
-    for charge_point in list(site.charge_points.values()):
-        if charge_point.number in changed:
-            site.remove_charge_point(charge_point)
-            if charge_point.link is not None:
-                charge_point.link.close(RESTARTING, "configuration changed")
+    former = {cp.number: cp for cp in site.charge_points.values() if cp.number in changed}
+    for charge_point in former.values():
+        site.remove_charge_point(charge_point)
+        if charge_point.link is not None:
+            charge_point.link.close(RESTARTING, "configuration changed")
     banks = max((entry.number for entry in config.charge_points), default=1)
     site.set_bank_count((banks - 1) // CHARGE_POINTS_PER_BANK + 1)
     for entry in config.charge_points:
         if entry.number in changed:
-            _add(site, entry)
+            _place(site, entry, former.get(entry.number))
     limits.reconsider_site(site, site.now)
     site.touch()
 
@@ -79,28 +82,43 @@ def pem_text(value: str) -> str:
         return ""
 
 
-def _add(site: Site, entry: ChargePointEntry) -> ChargePoint:
-    charge_point = site.add_charge_point(entry.number, entry.identity, entry.connectors)
+def _place(site: Site, entry: ChargePointEntry, former: ChargePoint | None) -> None:
+    if former is None:
+        charge_point = site.add_charge_point(entry.number, entry.identity, entry.connectors)
+    else:
+        charge_point = former
+        charge_point.name = entry.identity
+        charge_point.resize(entry.connectors)
+        site.put_back(charge_point)
     charge_point.default_id_tag = entry.default_id_tag
     charge_point.max_current_a = entry.max_current_a
-    return charge_point
 
 
 def restore_site(site: Site, restored: Restored) -> None:
     """Put back what the ledger held, before anything can read the registers."""
     facts = restored.facts
     kept.restore(site, facts)
-    site.next_transaction_id = int(facts.get("next_transaction_id", 1))
+
+    def number_of(name: str, without: int = 0) -> int:
+        value = facts.get(name)
+        return value if isinstance(value, int) else without
+
+    # What must not repeat begins where a gateway that had been numbering since 2020, one a second, would be by now.
+    beyond = max(1, int(site.epoch) - IDS_SINCE) if restored.lossy else 1
+    site.next_transaction_id = max(number_of("next_transaction_id"), beyond)
     by_number = {charge_point.number: charge_point for charge_point in site.charge_points.values()}
     for number, charge_point in by_number.items():
-        charge_point.mailbox.ack = int(facts.get(f"command_ack/{number}", 0))
-        charge_point.decisions.sequence = int(facts.get(f"request_sequence/{number}", 0))
+        charge_point.mailbox.ack = number_of(f"command_ack/{number}")
+        charge_point.decisions.sequence = number_of(
+            f"request_sequence/{number}", beyond % 0xFFFF if restored.lossy else 0
+        )
     for bank in site.banks:
-        bank.profile.ack = int(facts.get(f"profile_ack/{bank.number}", 0))
-    site.list_mailbox.ack = int(facts.get("list_ack", 0))
-    site.tags.restore(restored.tags, int(facts.get("list_version", 0)))
+        bank.profile.ack = number_of(f"profile_ack/{bank.number}")
+    site.list_mailbox.ack = number_of("list_ack")
+    site.tags.restore(restored.tags, number_of("list_version"))
     for number, transaction in restored.transactions:
-        site.next_transaction_id = max(site.next_transaction_id, transaction.id + 1)
+        if transaction.id < TRANSACTION_ID_MAX:
+            site.next_transaction_id = max(site.next_transaction_id, transaction.id + 1)
         known = by_number.get(number)
         if known is None:
             continue
@@ -110,8 +128,7 @@ def restore_site(site: Site, restored: Restored) -> None:
             connector.transaction = transaction
     for number, sequence, fields in restored.informative:
         if number in by_number:
-            request = Request(**fields)
-            request.sequence = sequence
+            request = informative_request(sequence, fields)
             by_number[number].decisions.informative.append(request)
     watchdog.restored(site)
 

@@ -90,6 +90,8 @@ class Session:
     """StartTransactions that wait for the BMS → the ids of all Calls that said it: one decision answers them all."""
     closing: bool = False
     """A Close is among the words: nothing that comes after it will be sent."""
+    _promised: int = 0
+    """Newest journal entry that an answer waits for."""
     _numbers: int = 0
     _unanswered: int = 0
     _faults: int = 0
@@ -249,7 +251,10 @@ class Session:
     def _send(self, text: str, durable: int = 0, *, withheld: bool = False) -> None:
         if self.closing:
             return
-        self.words.append(Send(text, durable, withheld, self.charge_point.bank.site.now))
+        site = self.charge_point.bank.site
+        site.journal.hurry(self._promised)  # what is said now goes out after what was promised before
+        self._promised = durable or self._promised
+        self.words.append(Send(text, durable, withheld, site.now))
         self.on_word()
 
     # --- registration ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 from gatewayd.site.codes import ENUMS
+from gatewayd.site.transaction import whole
 
 Value = int | float | str | None
 """What a source gives; None is "not available"."""
@@ -160,8 +161,6 @@ def encoder(point: Point, *, ones_complement: bool) -> Callable[[Any], Any]:
         return lambda value: int(value or 0) & (U16_MAX if point.registers == 1 else U32_MAX)
     if point.type in ("u16", "u32"):
         last = U16_LAST if point.type == "u16" else U32_LAST
-        # A time must not be shown before it is there; an energy in kWh must not lose a Wh to its binary fraction.
-        whole: Callable[[float], int] = int if point.unit == "s" else round
 
         def unsigned(value: float | None) -> int:
             if value is None:

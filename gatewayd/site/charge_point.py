@@ -170,6 +170,12 @@ class ChargePoint:
         """The configured connector with this OCPP id (0 = the whole), or None."""
         return self.connectors[number] if 0 <= number <= self.connector_count else None
 
+    def resize(self, connectors: int) -> None:
+        """Another number of connectors is configured; those that remain keep everything."""
+        self.connector_count = connectors
+        del self.connectors[connectors + 1 :]
+        self.connectors += [Connector(k, self) for k in range(len(self.connectors), connectors + 1)]
+
     def count_update(self) -> int:
         """Block 0 has its own `update_counter`."""
         return self.whole.count_update()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gatewayd.site.agenda import Agenda, Entry
 from gatewayd.site.codes import DecisionDefault, RequestType, ResponseState, ResponseStatus
@@ -98,6 +98,15 @@ INFORMATIVE_FIELDS = (
     "transaction_start",
 )  # fmt: skip
 """What of an informative request is kept over a restart."""
+
+
+def informative_request(sequence: int, fields: Mapping[str, Any]) -> Request:
+    """The request of which these fields were kept; unknown ones are of another version of the gateway."""
+    request = Request(RequestType.StopTransaction, sequence=sequence)
+    for name in INFORMATIVE_FIELDS:
+        if name in fields:
+            setattr(request, name, fields[name])
+    return request
 
 
 @dataclass(eq=False, slots=True)

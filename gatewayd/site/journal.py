@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
+
+from gatewayd.site.reading_pace import ReadingPace
 
 if TYPE_CHECKING:
     from gatewayd.site.transaction import Transaction
@@ -17,6 +20,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class SaveTransaction:
     """A transaction as it stands now; replaces what was saved under its id."""
+
+    charge_point: int
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SaveReading:
+    """The meter of a running transaction, which was saved before: nothing else of it has changed."""
 
     charge_point: int
     transaction: Transaction
@@ -63,13 +74,14 @@ class DropInformative:
     sequence: int
 
 
-Entry = SaveTransaction | SaveFact | SaveTag | ClearTags | SaveInformative | DropInformative
+Entry = SaveTransaction | SaveReading | SaveFact | SaveTag | ClearTags | SaveInformative | DropInformative
 
 
 SETTING_DELAY_S = 0.5
 """A written setting is journalled this much later, so that a burst of writes is one; within the promised 1 s."""
 SETTING_INTERVAL_S = 10.0
 """A setting that was journalled is not journalled again sooner, whatever a BMS writes: flash lasts (R4)."""
+AT_ONCE = -inf
 
 
 @dataclass(slots=True)
@@ -79,39 +91,61 @@ class Journal:
     waiting: list[Entry] = field(default_factory=list)
     written: int = 0
     """How many entries were ever written here; the number of the newest one."""
+    committed: int = 0
+    """Number of the newest entry that is on the disk; the ledger says so."""
+    due: float = inf
+    """Monotonic time by which what waits is to be taken; `inf` when nothing waits."""
     on_write: Callable[[], None] = field(default=lambda: None)
     """Called when there is something to take, so that the ledger's task need not poll."""
+    _pace: ReadingPace = field(default_factory=ReadingPace)
     _settings: dict[str, int | str] = field(default_factory=dict)
     """Name → value as last kept."""
     _due: dict[str, float] = field(default_factory=dict)
     """Name → monotonic time at which it is to be journalled."""
     _saved: dict[str, float] = field(default_factory=dict)
 
-    def write(self, entry: Entry) -> int:
-        """Note an entry; returns its number, to be compared with what the ledger has committed."""
+    def write(self, entry: Entry, due: float = AT_ONCE) -> int:
+        """Note an entry, to be committed by `due`; returns its number, to be compared with what the ledger has
+        committed."""
         self.waiting.append(entry)
         self.written += 1
+        self.due = min(self.due, due)
         self.on_write()
         return self.written
 
-    def take(self) -> list[Entry]:
+    def reading(self, charge_point: int, transaction: Transaction, now: float) -> int:
+        """Note that the meter of a running transaction went on; it may wait for others a moment. Returns its number."""
+        return self.write(SaveReading(charge_point, transaction), self._pace.until(charge_point, now))
+
+    def hurry(self, number: int) -> None:
+        """Somebody waits for this entry who should not wait any longer."""
+        if number > self.committed and self.waiting and self.due != AT_ONCE:
+            self.due = AT_ONCE
+            self.on_write()
+
+    def take(self, now: float) -> list[Entry]:
         """Hand over all that waits, oldest first."""
-        taken, self.waiting = self.waiting, []
+        if self.due != AT_ONCE and self.waiting:
+            self._pace.spend(now)
+        taken, self.waiting, self.due = self.waiting, [], inf
         return taken
 
-    def keep(self, name: str, value: int | str, now: float) -> None:
-        """A setting has this value; journalled soon if that is news (modbus.md: within 1 s, at most every 10 s)."""
+    def keep(self, name: str, value: int | str, now: float) -> float | None:
+        """A setting has this value; journalled soon if that is news (modbus.md: within 1 s, at most every 10 s).
+        Returns when to `settle`, None where nothing new is to be done."""
         value = value if isinstance(value, str) else int(value)
         if self._settings.get(name) == value:
-            return
+            return None
         self._settings[name] = value
-        if name not in self._due:
-            saved = self._saved.get(name)
-            soon = now + SETTING_DELAY_S
-            self._due[name] = soon if saved is None else max(soon, saved + SETTING_INTERVAL_S)
+        if name in self._due:
+            return None
+        saved = self._saved.get(name)
+        soon = now + SETTING_DELAY_S
+        self._due[name] = soon if saved is None else max(soon, saved + SETTING_INTERVAL_S)
+        return self._due[name]
 
     def known(self, name: str, value: int | str) -> None:
-        """The ledger holds this already."""
+        """The ledger holds this already, or nobody has changed it ever."""
         self._settings[name] = value
 
     def settle(self, now: float, *, all_of_them: bool = False) -> None:

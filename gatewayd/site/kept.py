@@ -50,8 +50,13 @@ def prefix(record: Record) -> str:
 def keep(record: Record) -> None:
     """Journal what changed among the kept settings of this record."""
     site = record if isinstance(record, Site) else record.charge_point.bank.site
-    for attribute in KEPT[type(record)]:
+    due = {
         site.journal.keep(f"{prefix(record)}/{attribute}", attrgetter(attribute)(record), site.now)
+        for attribute in KEPT[type(record)]
+    }
+    for when in due:
+        if when is not None:
+            site.agenda.at(when, site.journal.settle)
 
 
 def records(site: Site) -> list[Record]:
@@ -63,16 +68,21 @@ def records(site: Site) -> list[Record]:
 
 
 def restore(site: Site, facts: Mapping[str, int | str]) -> None:
-    """Put kept settings back, before anything can read them. A fact of the wrong kind is left out: the ledger
-    was written by an older gateway."""
+    """Put kept settings back, before anything can read them. A fact that does not fit is left out: the ledger was
+    written by another version of the gateway."""
     for record in records(site):
         for attribute in KEPT[type(record)]:
             name = f"{prefix(record)}/{attribute}"
-            value = facts.get(name)
             present = attrgetter(attribute)(record)
+            site.journal.known(name, present)
+            value = facts.get(name)
             if value is None or isinstance(value, str) != isinstance(present, str):
+                continue
+            try:
+                fitting = type(present)(value)
+            except ValueError:  # no member of its enumeration
                 continue
             *path, last = attribute.split(".")
             holder = attrgetter(".".join(path))(record) if path else record
-            setattr(holder, last, type(present)(value))
+            setattr(holder, last, fitting)
             site.journal.known(name, value)

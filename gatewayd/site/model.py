@@ -156,6 +156,12 @@ class Site:
         charge_point.touch_all()
         return charge_point
 
+    def put_back(self, charge_point: ChargePoint) -> None:
+        """One that was removed is configured again, perhaps by another name or with other connectors."""
+        charge_point.bank.charge_points[charge_point.place] = charge_point
+        self.charge_points[charge_point.name] = charge_point
+        charge_point.touch_all()
+
     def remove_charge_point(self, charge_point: ChargePoint) -> None:
         """It is no longer configured; its open connection is the caller's to close."""
         del self.charge_points[charge_point.name]

@@ -12,7 +12,7 @@ from gatewayd.site.decision import Request
 from gatewayd.site.journal import SaveFact, SaveTransaction
 from gatewayd.site.kept import keep
 from gatewayd.site.timestamp import FUTURE_TOLERANCE_S
-from gatewayd.site.transaction import Transaction, lone_stop
+from gatewayd.site.transaction import Transaction, lone_stop, whole
 
 GHOST_S = 60.0
 """A connector that is Available this long has no transaction, whatever the charge point forgot to say (quirk T8)."""
@@ -216,8 +216,8 @@ def metered(connector: Connector, transaction_id: int | None, epoch: float) -> i
         if transaction_id > 0:
             return 0
     if reading is not None and transaction.last_wh < reading < ENERGY_SANE_WH:
-        transaction.last_wh = int(reading)
-    return site.journal.write(SaveTransaction(charge_point.number, transaction))
+        transaction.last_wh = whole(reading)
+    return site.journal.reading(charge_point.number, transaction, site.now)
 
 
 def _credit(connector: Connector, transaction: Transaction, reading: float | None) -> int:
@@ -228,7 +228,7 @@ def _credit(connector: Connector, transaction: Transaction, reading: float | Non
         return 0
     if reading is None or not (transaction.meter_stop_wh or 0) < reading < ENERGY_SANE_WH:
         return 0
-    transaction.last_wh = transaction.meter_stop_wh = int(reading)
+    transaction.last_wh = transaction.meter_stop_wh = whole(reading)
     return charge_point.bank.site.journal.write(SaveTransaction(charge_point.number, transaction))
 
 
@@ -240,7 +240,7 @@ def _adopt(connector: Connector, transaction_id: int, epoch: float) -> Transacti
     known = _take_over(charge_point, transaction_id)
     if known is None:
         return None
-    reading = int(connector.meter.energy_active_import_wh or 0)
+    reading = whole(connector.meter.energy_active_import_wh or 0)
     transaction = Transaction(known, connector.number, "", epoch, reading, reading, incomplete=True)
     _open(charge_point, transaction)
     return transaction

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 from gatewayd.site.codes import StopReason
 
+WHOLE_SLACK = 1e-6
+"""1.001 kWh is 1000.9999999999999 Wh in binary; no meter resolves a millionth of a Wh."""
+
+
+def whole(value: float) -> int:
+    """The whole units that a counter has completed, as charge points themselves cut off: rounded up, a running
+    session would show a Wh that its end takes back."""
+    return int(value + WHOLE_SLACK)
+
 
 @dataclass(slots=True)
 class Transaction:

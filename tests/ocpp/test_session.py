@@ -549,7 +549,7 @@ class TestUnderPressure:
                 ask(end, slot="mine")
             end.frames().clear()
             kit.run_for(1)
-            kit.site.journal.take()
+            kit.site.journal.take(kit.now)
             if second % 100 == 99:
                 session = end.session
                 sizes.append((len(kit.site.agenda), len(session.asked), len(session.waiting), len(session.starting)))

@@ -98,16 +98,15 @@ def test_members_of_enumerations_are_packed_as_numbers() -> None:
     ("kind", "scale", "value", "shown"),
     [
         ("u32", 1, 1.001 * 1000, 1001),  # 1000.9999999999999
-        ("u32", 1, 1234.4, 1234),
+        ("u32", 1, 1234.7, 1234),  # counters are cut off, as charge points do with meterStop
         ("u32", 1, -3.0, 0),
         ("i32", 1000, 16.0005, 16000),
         ("i32", 10, 230.06, 2301),
         ("i32", 1000, -0.0001, 0),
         ("i32", 10, -12.34, (1 << 32) - 123),
-        ("u16", 10, 0.56, 6),
     ],
 )
-def test_measurements_are_rounded(kind: str, scale: float, value: float, shown: int) -> None:
+def test_counters_are_cut_off_and_measurements_rounded(kind: str, scale: float, value: float, shown: int) -> None:
     assert registers(Point(0, "x", kind, "R", "Wh", scale=scale), value) == shown
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trio
 
-from gatewayd.services.ledger import Ledger
+from gatewayd.services.ledger.writer import Ledger
 from gatewayd.site.journal import Journal
 from gatewayd.site.tag_list import Tag, TagList
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gatewayd.assembly import restore_site
-from gatewayd.services.ledger import Restored
+from gatewayd.services.ledger.database import Restored
 from gatewayd.site.journal import SaveFact
 from tests.kit import Frame, Kit, WireEnd
 from tests.ocpp.standard import is_valid

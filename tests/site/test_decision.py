@@ -10,7 +10,7 @@ import trio
 
 from gatewayd.assembly import restore_site
 from gatewayd.ocpp.session import Send
-from gatewayd.services.ledger import Ledger
+from gatewayd.services.ledger.writer import Ledger
 from gatewayd.site.codes import (
     Authorization,
     DecisionDefault,

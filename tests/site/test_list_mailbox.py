@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayd.assembly import build_site, build_units, restore_site
-from gatewayd.services.ledger import Restored
+from gatewayd.services.ledger.database import Restored
 from gatewayd.site.codes import Authorization, CommandError, CommandState, Result
 from gatewayd.site.journal import ClearTags, SaveFact, SaveTag
 from gatewayd.site.tag_list import Tag

@@ -11,9 +11,9 @@ import trio
 
 from gatewayd.assembly import restore_site
 from gatewayd.ocpp.session import Send
-from gatewayd.services.ledger import Ledger
+from gatewayd.services.ledger.writer import Ledger
 from gatewayd.site.codes import QuirkBits, StopReason
-from gatewayd.site.journal import SaveInformative, SaveTransaction
+from gatewayd.site.journal import SaveInformative, SaveReading, SaveTransaction
 from gatewayd.site.sessions import TAKEN_OVER_MAX
 from gatewayd.site.transaction import KEPT_TRANSACTIONS, Transaction
 from tests.kit import EPOCH, Kit, WireEnd
@@ -179,7 +179,7 @@ class TestDurability:
             '"sampledValue":[{"value":"9"}]}]}]'
         )
         (word,) = self.words(end)
-        assert (word.withheld, word.durable) == (True, self.entries(kit, SaveTransaction)[-1])
+        assert (word.withheld, word.durable) == (True, self.entries(kit, SaveReading)[-1])
         for _ in range(2):
             text = f'{{"transactionId":1,"meterStop":9,"timestamp":"{kit.stamp(kit.epoch - EPOCH)}"}}'
             end.send_text(f'[2,"c","StopTransaction",{text}]')
