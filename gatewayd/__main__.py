@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from gatewayd import app, config
+from gatewayd.services.ledger.database import NewerLedger
 
 STOPPED, BUG, REFUSED, PORT_TAKEN = 0, 1, 2, 3
 """Exit codes (interface.md)."""
@@ -55,8 +56,19 @@ def _serve(parsed: config.Config, paths: app.Paths, board: str | None) -> int:
     try:
         trio.run(app.run, parsed, paths, board, say)
     except* app.PortTaken as group:
-        print(group.exceptions[0], file=sys.stderr)
-        code = PORT_TAKEN
+        code = _refused(group, PORT_TAKEN)
+    except* NewerLedger as group:
+        code = _refused(group, REFUSED)
+    return code
+
+
+def _refused(group: BaseExceptionGroup[BaseException], code: int) -> int:
+    """Say in a line why, whatever nurseries it came through."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            _refused(error, code)
+        else:
+            print(error, file=sys.stderr)
     return code
 
 

@@ -257,10 +257,13 @@ class Gateway:
                 StandIn(charge_point, session).start(trio.current_time())
 
     def _announce(self) -> None:
-        """`ports.json`, whole or not at all."""
+        """`ports.json`, whole or not at all; a disk that takes nothing does not stop the gateway (R5)."""
         partial_file = self._paths.ports.with_suffix(".new")
-        partial_file.write_text(json.dumps(self._ports) + "\n", encoding="utf-8")
-        os.replace(partial_file, self._paths.ports)
+        try:
+            partial_file.write_text(json.dumps(self._ports) + "\n", encoding="utf-8")
+            os.replace(partial_file, self._paths.ports)
+        except OSError as error:
+            log.error("%s cannot be written: %s", self._paths.ports, error.strerror)
 
     # --- SIGHUP ---------------------------------------------------------------------------------------------
 
