@@ -17,6 +17,7 @@ from functools import partial
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from wsproto.utilities import LocalProtocolError
 
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.handshake import Refused, Upgrade
@@ -83,10 +84,11 @@ class Listener:
         """Accept until cancelled. Connections live on in `links`: a listener that moves drops none."""
         async with trio.open_nursery() as nursery:
             for listener in listeners:
-                nursery.start_soon(self._accept, listener, links)
+                nursery.start_soon(self.accept, listener, links)
             task_status.started()
 
-    async def _accept(self, listener: trio.abc.Listener[trio.SocketStream], links: trio.Nursery) -> None:
+    async def accept(self, listener: trio.abc.Listener[trio.abc.Stream], links: trio.Nursery) -> None:
+        """Accept on one listener until cancelled; a connection that cannot be had stops nothing."""
         async with listener:
             while True:
                 try:
@@ -127,6 +129,8 @@ class Listener:
                 library.cancel_scope.cancel()
             await _linger(stream)
         except* (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError, EOFError):
+            pass
+        except* LocalProtocolError:  # the library answers a Ping after it gave the connection up
             pass
         except* Exception as group:
             self._log.say(logging.WARNING, "a connection broke: %s", "; ".join(_causes(group)))
