@@ -16,13 +16,14 @@ TOLERANCE_A, TOLERANCE = 1.0, 0.05
 OFFERED = frozenset({"Current.Offered", "Power.Offered"})
 
 
-def observe(connector: Connector, now: float) -> bool:
-    """Compare what the meter says with the limit in force. True: it has just turned out to have no effect."""
+def observe(connector: Connector, now: float) -> float | None:
+    """Compare what the meter says with the limit in force. Returns what is taken, in A, if it has just turned out that
+    the limit has no effect."""
     limit, effect = connector.limit, connector.limit.effect
     held = limit.own.held
     if held is None or held.nothing or limit.result not in (LimitResult.accepted, LimitResult.no_effect):
         _forget(connector)
-        return False
+        return None
     if effect.judged != held:
         _forget(connector)
         effect.judged, effect.since = held, now
@@ -30,26 +31,27 @@ def observe(connector: Connector, now: float) -> bool:
     measured = _measured(connector)
     measured_at = max((c.meter_at for c in measured if c.meter_at is not None), default=None)
     if measured_at is None or measured_at < since + SETTLED_S:
-        return False
+        return None
     allowed_a = held.limit_a + max(TOLERANCE_A, TOLERANCE * held.limit_a)
-    if sum(_taken_a(each, since + SETTLED_S) for each in measured) <= allowed_a:
+    taken_a = sum(_taken_a(each, since + SETTLED_S) for each in measured)
+    if taken_a <= allowed_a:
         effect.over_since = None
         effect.obeyed = True  # an excess from here on is counted from when it is seen
         if limit.result == LimitResult.no_effect and held == limit.own.wanted:
             _show(connector, LimitResult.accepted)
-        return False
+        return None
     if effect.over_since is None:
         effect.over_since = measured_at if effect.obeyed else since
     if now >= effect.over_since + PATIENCE_S:
         if limit.result == LimitResult.no_effect:
-            return False
+            return None
         connector.charge_point.note_quirk(QuirkBits.profile_without_effect)
         _show(connector, LimitResult.no_effect)
-        return True
+        return taken_a
     if effect.look is None or not effect.look.waiting:
         agenda = connector.charge_point.bank.site.agenda
         effect.look = agenda.at(effect.over_since + PATIENCE_S, lambda _then: connector.touch())
-    return False
+    return None
 
 
 def _show(connector: Connector, result: LimitResult) -> None:

@@ -149,6 +149,8 @@ class Live:
 
     def accepted(self, wanted: Wanted, now: float) -> None:
         _learn(self.connector.charge_point, purpose_of(self.connector.charge_point, self.own), wanted)
+        if wanted.limit == 0:
+            _zero_counts(self.connector, now)
         _hold(self.connector, wanted)
 
     def refused(self, wanted: Wanted, result: LimitResult, now: float) -> bool:
@@ -224,13 +226,19 @@ def zero_has_no_effect(connector: Connector, result: LimitResult, now: float) ->
     return True
 
 
+def _zero_counts(connector: Connector, now: float) -> None:
+    """0 was accepted, or is not wanted any more: nothing else need be done in its place."""
+    if connector.limit.zero_refused:
+        connector.limit.zero_refused = False
+        availability.enforce(connector, now)
+
+
 def apply(connector: Connector, now: float, *, again: bool = False, alone: bool = True) -> None:
     """Have this connector's charge point told what holds for it now, if it was not told yet. Not `alone`: the caller
     applies the charge point as a whole afterwards."""
     wanted, own, cp = wanted_of(connector), connector.limit.own, connector.charge_point
-    if connector.limit.zero_refused and wanted.limit != 0:
-        connector.limit.zero_refused = False
-        availability.enforce(connector, now)
+    if wanted.limit != 0:
+        _zero_counts(connector, now)
     if not carried(connector):
         if connector.open_transaction is None and purpose_of(cp, own) == TX:
             own.installed, own.held = 0, None  # a TxProfile ends with its transaction

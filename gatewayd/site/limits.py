@@ -12,8 +12,9 @@ from gatewayd.site.codes import LimitResult, RateUnit
 from gatewayd.site.connector import Connector
 from gatewayd.site.limit import FAILED, NO_LIMIT, NO_LIMIT_U16
 from gatewayd.site.limit_places import Live, Whole
-from gatewayd.site.limit_policy import charges
+from gatewayd.site.limit_policy import TENTHS, charges
 from gatewayd.site.limit_result import show_site
+from gatewayd.site.limit_strategy import LOWEST_CURRENT
 from gatewayd.site.model import Site
 
 # --- setpoints ----------------------------------------------------------------------------------------------------
@@ -109,7 +110,8 @@ def _settle(site: Site, now: float) -> None:
         if connector.number:
             limit_places.apply(connector, now)
     for connector in (each for each in connectors if each.number):
-        if limit_effect.observe(connector, now) and connector.limit.own.wanted.limit == 0:
+        taken_a = limit_effect.observe(connector, now)
+        if taken_a is not None and taken_a > LOWEST_CURRENT / TENTHS and connector.limit.own.wanted.limit == 0:
             limit_places.zero_has_no_effect(connector, LimitResult.no_effect, now)
         remote_stop.at_energy_limit(connector, now)
     for charge_point in {connector.charge_point for connector in connectors}:
@@ -184,6 +186,8 @@ def lost(charge_point: ChargePoint, now: float) -> None:
         if not limit_places.carried(connector):
             limit_sending.lost(Live(connector))
     limit_sending.lost(Whole(charge_point))
+    for connector in charge_point.real_connectors:
+        connector.limit.own.attempt = 0
 
 
 def restored(site: Site) -> None:

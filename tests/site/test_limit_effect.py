@@ -142,6 +142,13 @@ def test_s6_the_cap_of_the_charge_point_is_judged_by_all_its_connectors() -> Non
     assert (cp.result(0), cp.result(1)) == (LimitResult.no_effect, LimitResult.no_effect)
 
 
+def test_s3_6_a_is_not_sent_where_less_is_drawn() -> None:
+    cp = limited(0)
+    metered(cp, 100, lambda: cp.meter(L1=5))
+    assert cp.result() == LimitResult.no_effect
+    assert said(cp.asked) == [(1, 0, "A")]
+
+
 @pytest.mark.parametrize(("policy", "then"), [(ZeroRefused.minimum, [(1, 6, "A")]), (ZeroRefused.nothing, [])])
 def test_s3_where_0_is_accepted_and_ignored_6_a_is_sent(
     policy: ZeroRefused, then: list[tuple[int, float, str]]

@@ -134,6 +134,20 @@ def test_s1_once_accepted_a_refusal_means_the_limit_not_the_purpose() -> None:
     assert (cp.active(), cp.result()) == (160, LimitResult.rejected)
 
 
+def test_s1_a_link_that_broke_while_it_was_learned_teaches_nothing() -> None:
+    cp = Taker(Kit())
+    cp.refuse = lambda _action, payload: (
+        {"status": "Rejected"} if payload["csChargingProfiles"]["chargingProfilePurpose"] == TX_DEFAULT else ...
+    )
+    cp.write_limit(160)
+    assert purposes(cp.pump()) == [TX_DEFAULT, MAX]
+    cp.end.disconnect()
+    assert cp.result() == LimitResult.offline
+    cp.refuse = lambda _action, _payload: None
+    assert said(cp.dial()) == [(1, 16, "A"), (0, -1, ""), (0, 32, "A")], "what may stand there is cleared"
+    assert cp.cp.limit_strategy.learned == ProfilePurpose.TxDefaultProfile
+
+
 def test_s1_but_not_supported_means_the_purpose() -> None:
     cp = takes(TX_DEFAULT)
     cp.write_limit(160)
