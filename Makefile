@@ -43,8 +43,9 @@ shell_scripts = $$(git ls-files --cached --others --exclude-standard -z | \
     xargs -0 awk 'FNR == 1 && /^\#!.*[\/ ](ba|da)?sh( |$$)/ { print FILENAME }')
 
 .PHONY: map
-map: setup ## print the Modbus points; FORMAT=csv|md|html CONFIG=file.toml
-	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config $(CONFIG))
+map: setup ## print the Modbus points; FORMAT=csv|md|html|xlsx|pdf|... CONFIG=file.toml HOST=address
+	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config "$(CONFIG)") \
+	    $(if $(HOST),--host "$(HOST)")
 
 .PHONY: docs
 docs: setup ## write the documents that are printed from the code anew
