@@ -21,6 +21,8 @@ from umodbus.functions import (
     WRITE_SINGLE_REGISTER,
 )
 
+from gatewayd.modbus.echo import Echo
+
 # MBAP: transaction and protocol id, then the length of what follows: a unit id and a PDU of 1 to 253 bytes.
 MIN_MBAP_LENGTH = 2
 MAX_MBAP_LENGTH = 254
@@ -183,18 +185,18 @@ class RtuFramer:
         self._skipping = False
         self._last = -inf  # when the last byte came
         self._owed: bytes | None = None  # unit id and PDU of the request to us that is not answered yet
-        self._echo = b""  # what our own transmission has yet to return
-        self._echoed = b""  # what it has returned
-        self._echo_ends = -inf
+        self._echo = Echo(silence_s=silence_s, character_s=character_s)
         self.deadline = inf
 
     def feed(self, data: bytes, now: float) -> list[RtuFrame]:
         """Bytes read at `now`, monotonic seconds; the frames they complete."""
         began = now - len(data) * self._character_s
-        heard = self._silence() if began - self._last > self._silence_s else []
+        gap = began - self._last
+        # Bytes that were read late look as if they had come late. The rest of a request to us is worth the doubt.
+        longest = self._silence_s + (self._latency_s if self._run and self._is_for_us(self._run[0]) else 0.0)
+        heard = self._silence() if gap > longest else []
         self._last = now
-        if self._echo:
-            data = self._without_echo(data, began)
+        data = self._echo.strip(data, began, gap)
         if not self._skipping:
             self._run += data
             heard += self._recognise(final=False)
@@ -213,18 +215,7 @@ class RtuFramer:
         Where the transceiver listens to itself the frame comes back and is dropped (modbus.md, RTU).
         """
         self._owed = None
-        self._echo, self._echoed = frame, b""
-        self._echo_ends = now + len(frame) * self._character_s + self._silence_s
-
-    def _without_echo(self, data: bytes, began: float) -> bytes:
-        size = min(len(data), len(self._echo))
-        if began > self._echo_ends or data[:size] != self._echo[:size]:
-            # Not ours, or ours garbled by somebody who sent at the same time: let the CRC judge the whole of it.
-            data = self._echoed + data if began <= self._echo_ends else data
-            self._echo = self._echoed = b""
-            return data
-        self._echo, self._echoed = self._echo[size:], self._echoed + data[:size]
-        return data[size:]
+        self._echo.expect(frame, now, telling=bool(frame) and request_length(frame) != len(frame))
 
     def _silence(self) -> list[RtuFrame]:
         heard = self._recognise(final=True)
@@ -244,12 +235,17 @@ class RtuFramer:
                 break
             frame, self._run = self._run[:length], self._run[length:]
             heard.append(self._classify(frame))
+        for frame_heard in heard:
+            self._echo.heard(request=frame_heard.heard in (Heard.REQUEST, Heard.FOREIGN))
         return heard
+
+    def _is_for_us(self, unit: int) -> bool:
+        return unit in self._ours or unit == BROADCAST
 
     def _frame_length(self, final: bool) -> int:
         """Length of the frame the run begins with; 0 = wait for more; -1 = there is none."""
         run = self._run
-        mine = run[0] in self._ours or run[0] == BROADCAST
+        mine = self._is_for_us(run[0])
         request, answer = request_length(run), answer_length(run)
         if request is None and answer is None:
             # A function we cannot predict ends where the CRC over all that has come is right.
@@ -273,7 +269,7 @@ class RtuFramer:
     def _classify(self, frame: bytes) -> RtuFrame:
         unit, body = frame[0], frame[:-2]
         pdu = body[1:]
-        if unit not in self._ours and unit != BROADCAST:
+        if not self._is_for_us(unit):
             return RtuFrame(Heard.FOREIGN, unit, pdu)
         request, answer = request_length(frame), answer_length(frame)
         is_request = answer is None or request == len(frame)

@@ -469,6 +469,82 @@ def test_an_echo_that_stops_half_way_is_forgotten() -> None:
     assert line.hear(rtu_frame(US, WRITE), gap=30) == [request(WRITE)]
 
 
+def answer_and_return(line: Line, asked: bytes, answered: bytes, returned: bytes = b"") -> list[RtuFrame]:
+    """A request, our answer, and what comes back of it."""
+    assert line.hear(rtu_frame(US, asked)) == [request(asked)]
+    line.send(rtu_frame(US, answered))
+    return line.hear(returned, gap=0) if returned else []
+
+
+def test_a_client_that_repeats_itself_at_once_is_no_echo_where_nothing_ever_comes_back() -> None:
+    line = Line()
+    answer_and_return(line, READ, READ_ANSWER)
+    answer_and_return(line, WRITE, WRITE)  # comes instead of the echo of data: this line returns nothing
+    for _ in range(3):
+        assert line.hear(rtu_frame(US, WRITE), gap=0) == [request(WRITE)]
+        line.send(rtu_frame(US, WRITE))
+
+
+@pytest.mark.parametrize("answered", [READ_ANSWER, b"\x83\x02", WRITE_MANY_ANSWER])
+@pytest.mark.parametrize("late", [4, 1000])
+def test_an_echo_may_be_read_late_where_everything_comes_back(answered: bytes, late: int) -> None:
+    line = Line()
+    asked = WRITE_MANY if answered is WRITE_MANY_ANSWER else READ
+    assert answer_and_return(line, asked, answered, rtu_frame(US, answered)) == []
+    answer_and_return(line, WRITE, WRITE)
+    assert line.hear(rtu_frame(US, WRITE), gap=late) == []
+    assert line.hear(rtu_frame(US, WRITE), gap=late) == [request(WRITE)]
+
+
+def test_a_late_echo_is_a_collision_as_long_as_it_is_not_known_that_everything_comes_back() -> None:
+    line = Line()
+    answer_and_return(line, READ, READ_ANSWER)
+    assert line.hear(rtu_frame(US, READ_ANSWER), gap=20) == [collision(READ_ANSWER)]
+    assert answer_and_return(line, READ, READ_ANSWER, rtu_frame(US, READ_ANSWER)) == []
+
+
+def test_a_garbled_echo_says_nothing_about_the_line() -> None:
+    line = Line()
+    assert answer_and_return(line, READ, READ_ANSWER, spoilt(rtu_frame(US, READ_ANSWER))) == [GARBLED]
+    line.fall_silent()
+    assert answer_and_return(line, WRITE, WRITE, rtu_frame(US, WRITE)) == []
+
+
+def test_a_line_that_stops_returning_is_noticed_at_the_next_request() -> None:
+    line = Line()
+    answer_and_return(line, READ, READ_ANSWER, rtu_frame(US, READ_ANSWER))
+    answer_and_return(line, READ, READ_ANSWER)
+    answer_and_return(line, WRITE, WRITE)
+    assert line.hear(rtu_frame(US, WRITE), gap=0) == [request(WRITE)]
+
+
+def test_half_an_echo_and_a_request_after_it_where_everything_comes_back() -> None:
+    line = Line()
+    sent = rtu_frame(US, READ_ANSWER)
+    answer_and_return(line, READ, READ_ANSWER, sent)
+    answer_and_return(line, READ, READ_ANSWER, sent[:4])
+    assert line.hear(rtu_frame(US, WRITE), gap=30) == [request(WRITE)]
+
+
+# --- a process that is late -----------------------------------------------------------------------------------
+
+
+def test_the_rest_of_a_request_to_us_may_be_read_late() -> None:
+    latency_s = 5 * CHARACTER_S
+    frame = rtu_frame(US, READ)
+    line = Line(latency_s)
+    assert line.hear(frame[:5]) == []
+    assert line.hear(frame[5:], gap=8.4) == [request(READ)]
+    assert line.hear(frame[:5]) == []
+    assert line.hear(frame[5:], gap=8.6) == [GARBLED]
+
+
+def test_others_get_no_such_grace() -> None:
+    line = Line(latency_s=5 * CHARACTER_S)
+    assert line.hear(rtu_frame(OTHER, READ)[:5]) == []
+    assert line.hear(rtu_frame(US, READ), gap=3.6) == [GARBLED, request(READ)]
+
+
 # --- whatever comes -------------------------------------------------------------------------------------------
 
 
