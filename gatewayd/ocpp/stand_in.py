@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gatewayd.ocpp.outlet import Outlet
+from gatewayd.ocpp.outlet import Held, Outlet, highest, limit_in_force
 from gatewayd.ocpp.session import Close, Send, Session
 from gatewayd.site import sessions
 from gatewayd.site.charge_point import ChargePoint
@@ -175,18 +175,12 @@ class StandIn:
     def _current_a(self, outlet: Outlet) -> float:
         """What flows per phase: the car's wish under all limits; nothing below 6 A."""
         now = self._site.now
-        limits = [
-            limit
-            for limit in (outlet.limit_a(now), self._outlets[0].limit_a(now), self._max_a(now))
-            if limit is not None
-        ]
-        amps = min([CAR_TAKES_A, *limits])
+        limits = (limit_in_force(outlet, self._outlets[0], now), self._max_a(now))
+        amps = min([CAR_TAKES_A, *(limit for limit in limits if limit is not None)])
         return amps if amps >= LOWEST_A else 0.0
 
     def _max_a(self, now: float) -> float | None:
-        whole = self._outlets[0].limits
-        valid = [amps for (kind, _), (amps, until) in whole.items() if kind == "ChargePointMaxProfile" and now < until]
-        return min(valid) if valid else None
+        return highest(self._outlets[0].in_force("ChargePointMaxProfile", now))
 
     def _meter(self, outlet: Outlet) -> None:
         if outlet.transaction_id is None:
@@ -296,16 +290,15 @@ class StandIn:
         if schedule["chargingRateUnit"] == "W":
             amps /= VOLTAGE_V * PHASES
         until = self._site.now + schedule["duration"] if schedule.get("duration") else float("inf")
-        self._outlet(payload).limits[profile["chargingProfilePurpose"], profile["stackLevel"]] = (amps, until)
+        limits = self._outlet(payload).limits
+        limits[profile["chargingProfilePurpose"], profile["stackLevel"]] = Held(
+            profile["chargingProfileId"], amps, until
+        )
         return {"status": "Accepted"}
 
     def _on_ClearChargingProfile(self, payload: Any) -> Any:
-        cleared = False
-        for outlet in self._outlets:
-            if payload.get("connectorId") in (None, outlet.number) and outlet.limits:
-                outlet.limits.clear()
-                cleared = True
-        return {"status": "Accepted" if cleared else "Unknown"}
+        cleared = [outlet.clear(payload) for outlet in self._outlets]
+        return {"status": "Accepted" if any(cleared) else "Unknown"}
 
     def _on_GetCompositeSchedule(self, payload: Any) -> Any:
         outlet = self._outlet(payload)

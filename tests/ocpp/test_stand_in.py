@@ -64,3 +64,23 @@ def test_the_real_one_takes_over() -> None:
     kit.run_for(300)
     assert [call.action for call in real.calls() if call.action == "BootNotification"] == []
     assert kit.read(3000) == 1
+
+
+def test_a_silent_bms_brings_the_fallback_and_a_heartbeat_the_limit() -> None:
+    kit = standing()
+    kit.write(18, 1)
+    kit.write(15, 60)
+    kit.write(14, 1)
+    kit.write(12, 10)
+    kit.write(CONNECTOR_1 + 18, 1)
+    kit.write_32(CONNECTOR_1 + 100, 120)
+    for beat in range(1, 40):
+        kit.write(9, beat)
+        kit.run_for(2)
+    assert kit.read_32(CONNECTOR_1 + 72, signed=True) == 12_000
+    kit.run_for(60)
+    assert kit.read_32(CONNECTOR_1 + 72, signed=True) == 6_000
+    for beat in range(100, 130):
+        kit.write(9, beat)
+        kit.run_for(2)
+    assert kit.read_32(CONNECTOR_1 + 72, signed=True) == 12_000
