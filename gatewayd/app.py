@@ -315,17 +315,16 @@ class Gateway:
         site = self.site
         site.agenda.on_earlier = lambda: self._earlier.set()
         task_status.started()
-        second = int(trio.current_time() - site.started)
+        tick = site.started + 1
         while True:
             now = trio.current_time()
             site.advance(now)
             site.agenda.run(now)
             site.journal.settle(now)
-            if int(now - site.started) != second:
-                second = int(now - site.started)
+            if now >= tick:
+                tick += int(now - tick) + 1
                 self.units.tick()
             due = site.agenda.next()
-            tick = site.started + second + 1
             self._earlier = trio.Event()
             with trio.move_on_at(tick if due is None else min(tick, due)):
                 await self._earlier.wait()
