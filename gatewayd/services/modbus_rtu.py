@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import termios
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 
 PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 10.0
-"""A missing port is looked for this often at first and at last: a USB adapter is back in service within 10 s."""
+"""Pause before a port that is missing or was lost is opened, at first and at last: a USB adapter is back in service
+within 10 s, and one that comes and goes fills no log. A port that held so long begins with the first pause again."""
 LATENCY_S = 0.005
 """How long the kernel and a busy loop may sit on bytes; silence is not believed sooner."""
 READ_BYTES = 512
@@ -60,7 +62,7 @@ class Timing:
 
 
 def open_port(config: ModbusRtu) -> serial.Serial:
-    """The port as configured, non-blocking. Raises OSError (pyserial's SerialException is one)."""
+    """The port as configured, non-blocking. Raises OSError (pyserial's SerialException is one), termios.error."""
     port = serial.Serial(
         config.device,
         config.baudrate,
@@ -92,34 +94,33 @@ async def serve(
     """Serve until cancelled. `count(name)` for each frame heard; `on_port(there)` when the port comes or goes."""
     pause_s, there, started = RETRY_FIRST_S, True, False
     while True:
+        opened_at = trio.current_time()
+        port = None
         try:
             port = open_port(config)
-        except OSError as error:
+            log.info("%s: Modbus RTU at %d baud", config.device, config.baudrate)
+        except (OSError, termios.error) as error:
             if there:
                 log.error("%s: %s; looking for it", config.device, error)
-            there = False
-            on_port(False)
-            if not started:
-                task_status.started()
-                started = True
-            await trio.sleep(pause_s)
-            pause_s = min(2 * pause_s, RETRY_MOST_S)
-            continue
-        pause_s, there = RETRY_FIRST_S, True
-        on_port(True)
-        log.info("%s: Modbus RTU at %d baud", config.device, config.baudrate)
+        there = port is not None
+        on_port(there)
         if not started:
             task_status.started()
             started = True
-        try:
-            await Line(port.fileno(), Timing.of(config), server, units, count).listen()
-        except OSError as error:
-            log.error("%s: lost: %s", config.device, error)
-            on_port(False)
-        finally:
-            server.release(CLIENT)
-            with suppress(OSError):
-                port.close()
+        if port is not None:
+            try:
+                await Line(port.fileno(), Timing.of(config), server, units, count).listen()
+            except OSError as error:
+                log.error("%s: lost: %s", config.device, error)
+                on_port(False)
+            finally:
+                server.release(CLIENT)
+                with suppress(OSError):
+                    port.close()
+            if trio.current_time() - opened_at >= RETRY_MOST_S:
+                pause_s = RETRY_FIRST_S
+        await trio.sleep(pause_s)
+        pause_s = min(2 * pause_s, RETRY_MOST_S)
 
 
 class Line:
