@@ -43,9 +43,9 @@ shell_scripts = $$(git ls-files --cached --others --exclude-standard -z | \
     xargs -0 awk 'FNR == 1 && /^\#!.*[\/ ](ba|da)?sh( |$$)/ { print FILENAME }')
 
 .PHONY: map
-map: setup ## print the Modbus points; FORMAT=csv|md|html|xlsx|pdf|... CONFIG=file.toml HOST=address
-	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config "$(CONFIG)") \
-	    $(if $(HOST),--host "$(HOST)")
+map: setup ## the Modbus points: FORMAT=csv|md|html|xlsx|pdf or a tool's name; CONFIG=file.toml HOST=address
+	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config $(CONFIG)) \
+	    $(if $(HOST),--host $(HOST))
 
 .PHONY: docs
 docs: setup ## write the documents that are printed from the code anew
