@@ -48,7 +48,9 @@ def prefix(record: Record) -> str:
 
 
 def keep(record: Record) -> None:
-    """Journal what changed among the kept settings of this record."""
+    """Journal what changed among the kept settings of this record; connector 0 is part of its charge point."""
+    if isinstance(record, ChargePoint):
+        keep(record.whole)
     site = record if isinstance(record, Site) else record.charge_point.bank.site
     due = {
         site.journal.keep(f"{prefix(record)}/{attribute}", attrgetter(attribute)(record), site.now)

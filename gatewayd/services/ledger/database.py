@@ -78,6 +78,7 @@ def open_ledger(path: Path) -> tuple[sqlite3.Connection, bool]:
 def _open(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
     try:
+        _refuse_newer(database, path)
         database.execute(f"PRAGMA page_size={PAGE_BYTES}")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
@@ -95,12 +96,16 @@ def version_of(database: sqlite3.Connection) -> int:
     return version
 
 
-def _migrate(database: sqlite3.Connection, path: Path) -> None:
+def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
     version = version_of(database)
     if version > len(MIGRATIONS):
         raise NewerLedger(
             f"{path}: written by a newer gateway (schema {version}, this one knows up to {len(MIGRATIONS)})"
         )
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    version = version_of(database)
     if 0 < version < len(MIGRATIONS):
         _keep_a_copy(database, _copy_of(path, version))
     for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
