@@ -12,7 +12,7 @@ from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
 from gatewayd.services.ledger.database import Restored
-from gatewayd.site import kept, limits, watchdog
+from gatewayd.site import kept, limits, sessions, watchdog
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.codes import Role, TimeSource, WordOrder
 from gatewayd.site.decision import informative_request
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 IDS_SINCE = 1_577_836_800
 """2020-01-01 as epoch: transaction ids of a gateway that lost its ledger are seconds since then."""
-TRANSACTION_ID_MAX = (1 << 31) - 1
 RESTARTING = 1012
 """WebSocket close code for a charge point whose entry changed: it dials again."""
 
@@ -66,7 +65,7 @@ def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
     site.set_bank_count((banks - 1) // CHARGE_POINTS_PER_BANK + 1)
     for entry in config.charge_points:
         if entry.number in changed:
-            _place(site, entry, former.get(entry.number))
+            _place(site, config, entry, former.get(entry.number))
     limits.reconsider_site(site, site.now)
     site.touch()
 
@@ -82,7 +81,7 @@ def pem_text(value: str) -> str:
         return ""
 
 
-def _place(site: Site, entry: ChargePointEntry, former: ChargePoint | None) -> None:
+def _place(site: Site, config: Config, entry: ChargePointEntry, former: ChargePoint | None) -> None:
     if former is None:
         charge_point = site.add_charge_point(entry.number, entry.identity, entry.connectors)
     else:
@@ -92,6 +91,9 @@ def _place(site: Site, entry: ChargePointEntry, former: ChargePoint | None) -> N
         site.put_back(charge_point)
     charge_point.default_id_tag = entry.default_id_tag
     charge_point.max_current_a = entry.max_current_a
+    charge_point.role = Role[entry.role or config.gateway.role]
+    upstream = config.ocpp.upstream
+    charge_point.local_control = upstream.local_control if entry.local_control is None else entry.local_control
 
 
 def restore_site(site: Site, restored: Restored) -> None:
@@ -117,7 +119,7 @@ def restore_site(site: Site, restored: Restored) -> None:
     site.list_mailbox.ack = number_of("list_ack")
     site.tags.restore(restored.tags, number_of("list_version"))
     for number, transaction in restored.transactions:
-        if transaction.id < TRANSACTION_ID_MAX:
+        if transaction.id <= sessions.TAKEN_OVER_MAX:  # beyond are ids of a central system upstream
             site.next_transaction_id = max(site.next_transaction_id, transaction.id + 1)
         known = by_number.get(number)
         if known is None:

@@ -29,6 +29,8 @@ def enforce(connector: Connector, now: float) -> None:
     withhold = to_withhold(connector)
     if withhold == bool(connector.withheld) or connector.withholding or not connector.charge_point.registered:
         return
+    if connector.charge_point.watched_only:
+        return
     if not withhold and not connector.operative:
         _note(connector, False)  # the BMS wants it inoperative itself meanwhile
         return

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gatewayd.site.agenda import Entry
-from gatewayd.site.codes import CommandError, LinkState, QuirkBits
+from gatewayd.site.codes import CommandError, LinkState, QuirkBits, Role
 from gatewayd.site.command import Command, CommandMailbox, failed
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Decisions
 from gatewayd.site.limit import OwnProfile
 from gatewayd.site.limit_strategy import LimitStrategy
+from gatewayd.site.local_control import permitted
 from gatewayd.site.owner import Ownership
 from gatewayd.site.tag_list import Held
 from gatewayd.site.transaction import Transactions
@@ -90,7 +91,12 @@ class ChargePoint:
     registered: bool = False
     simulated: bool = False
     stand_in: Substitute | None = None
+    role: Role = Role.central_system
+    """What the gateway is to this one; in bridge role a central system upstream decides."""
+    local_control: bool = False
+    """Bridge role: the BMS may use what `local_control` lists."""
     upstream: bool = False
+    """Bridge role: the link to the central system is up."""
     clock_bad: bool = False
     silent: bool = False
     """Connected, but nothing was heard for too long."""
@@ -98,6 +104,8 @@ class ChargePoint:
     features: int = 0
     security_profile: int | None = None
     """0..3, of its last link."""
+    authenticated: bool = False
+    """On its last link it showed a password or a certificate."""
     connected_epoch: float | None = None
     heartbeat_at: float | None = None
     message_at: float | None = None
@@ -158,6 +166,16 @@ class ChargePoint:
         return self
 
     @property
+    def bridged(self) -> bool:
+        """A central system upstream decides, and its transaction ids count."""
+        return self.role is Role.bridge
+
+    @property
+    def watched_only(self) -> bool:
+        """The gateway says nothing to it by itself (modbus.md, Bridge role)."""
+        return self.bridged and not self.local_control
+
+    @property
     def comm_error(self) -> bool:
         """Values are not to be trusted: the link is down or silent (the table)."""
         return self.link is None or self.silent
@@ -210,7 +228,9 @@ class ChargePoint:
 
     def offer(self, command: Command, now: float) -> None:
         """Hand a command to the link, or fail it at once for want of one (modbus.md, Command mailbox)."""
-        if self.link is None:
+        if self.bridged and not (self.local_control and permitted(command)):
+            command.report(failed(CommandError.blocked_by_role), now)
+        elif self.link is None:
             command.report(failed(CommandError.offline), now)
         elif not self.registered:
             command.report(failed(CommandError.not_registered), now)

@@ -69,6 +69,8 @@ def want(place: Place, wanted: Wanted, now: float, *, again: bool = False) -> No
     if wanted.nothing and not own.installed and own.running is None:
         own.asked = None
         place.show(LimitResult.none)
+    elif cp.watched_only:
+        place.show(LimitResult.blocked_by_role)
     elif not cp.registered:
         if news or again:
             place.show(LimitResult.pending if cp.connected else LimitResult.offline)
@@ -109,7 +111,7 @@ def lost(place: Place) -> None:
     _cancel(own)
     unsaid = own.wanted != own.asked or own.running is not None
     own.asked = None
-    if unsaid and not (own.wanted.nothing and not own.installed):
+    if unsaid and not place.connector.charge_point.watched_only and not (own.wanted.nothing and not own.installed):
         place.show(LimitResult.offline)
 
 

@@ -135,6 +135,9 @@ def commit_profile(bank: BankRecords, fields: Fields) -> None:
     except BadFields:
         mailbox.show(failed(CommandError.bad_parameter))
         return
+    if isinstance(wanted, Profile) and connector.charge_point.watched_only:
+        mailbox.show(failed(CommandError.blocked_by_role))
+        return
     if isinstance(wanted, Profile):
         connector.attached_profile = wanted
         mailbox.show(Report(CommandState.done, Result.Accepted))

@@ -45,18 +45,20 @@ def start(
     answer: str,
     reservation_id: int | None,
     epoch: float,
+    transaction_id: int | None = None,
 ) -> Transaction:
-    """A StartTransaction was decided: a new transaction is open, durable with the journal entry just written.
+    """A StartTransaction was decided, by a central system upstream if that gave a `transaction_id`: a new transaction is open, durable with the journal entry just written.
 
     Of two on one connector the older is closed as incomplete: nearly always the one that was open, but not where an
     offline queue brings a session that was over before that one began. So is one on a connector that is not
     configured, since nothing else would ever close it."""
     site = charge_point.bank.site
+    given = site.new_transaction_id() if transaction_id is None else transaction_id
     transaction = Transaction(
-        site.new_transaction_id(), number, id_tag, start_epoch, meter_start_wh, meter_start_wh,
-        start_stamp=stamp, answer=answer,
-    )  # fmt: skip
-    site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
+        given, number, id_tag, start_epoch, meter_start_wh, meter_start_wh, start_stamp=stamp, answer=answer
+    )
+    if transaction_id is None:
+        site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
     old = charge_point.transactions.open_on(number)
     if old is not None and start_epoch < old.start_epoch - FUTURE_TOLERANCE_S:
         transaction.abandon(old.start_epoch)
@@ -147,7 +149,7 @@ def _lone(
     if began is None or began[0] > stop_epoch or began[1] > meter_stop_wh:
         began = stop_epoch, meter_stop_wh
     site = charge_point.bank.site
-    known = _take_over(charge_point, transaction_id) if transaction_id > 0 else None
+    known = _take_over(charge_point, transaction_id)
     if known is None:
         known = site.new_transaction_id()
         site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
@@ -206,7 +208,8 @@ def metered(connector: Connector, transaction_id: int | None, epoch: float) -> i
         if known is not None:
             return _credit(connector, known, reading)
     if transaction is None:
-        if transaction_id is None or transaction_id <= 0 or connector.status != Status.Charging:
+        believed = transaction_id is not None and (transaction_id > 0 or charge_point.bridged)
+        if transaction_id is None or not believed or connector.status != Status.Charging:
             return 0
         transaction = _adopt(connector, transaction_id, epoch)
         if transaction is None:
@@ -247,8 +250,11 @@ def _adopt(connector: Connector, transaction_id: int, epoch: float) -> Transacti
 
 
 def _take_over(charge_point: ChargePoint, transaction_id: int) -> int | None:
-    """This id is in use, so it will not be given again; None for one that nobody can have been given."""
-    if transaction_id > TAKEN_OVER_MAX:
+    """This id is in use, so it will not be given again; None for one that nobody can have been given. In bridge role
+    ids are the central system's, whatever they are."""
+    if charge_point.bridged:
+        return transaction_id
+    if not 0 < transaction_id <= TAKEN_OVER_MAX:
         return None
     site = charge_point.bank.site
     site.next_transaction_id = max(site.next_transaction_id, transaction_id + 1)

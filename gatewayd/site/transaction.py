@@ -91,42 +91,52 @@ KEPT_TRANSACTIONS = 64
 class Transactions:
     """The transactions of one charge point: the open ones, and enough closed ones to recognise what is repeated."""
 
-    __slots__ = ("_by_id",)
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._by_id: dict[int, Transaction] = {}
+        self._known: dict[tuple[int, int], Transaction] = {}
+        """By id and connector: some central systems give every transaction the id 0 (modbus.md, Bridge role)."""
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def add(self, transaction: Transaction) -> None:
-        self._by_id[transaction.id] = transaction
-        if len(self._by_id) > KEPT_TRANSACTIONS:
-            closed = next((t.id for t in self._by_id.values() if not t.open), None)
+        self._known[transaction.id, transaction.connector] = transaction
+        if len(self._known) > KEPT_TRANSACTIONS:
+            closed = next((key for key, t in self._known.items() if not t.open), None)
             if closed is not None:
-                del self._by_id[closed]
+                del self._known[closed]
 
     def by_id(self, transaction_id: int) -> Transaction | None:
-        return self._by_id.get(transaction_id)
+        """The one with this id; of several the open one, of those the one that began last."""
+        named = [t for t in self._known.values() if t.id == transaction_id]
+        return max(named, key=lambda t: (t.open, t.start_epoch), default=None)
 
     def known_start(self, connector: int, stamp: str, id_tag: str, meter_start_wh: int) -> Transaction | None:
         """The transaction that this StartTransaction began already, if any."""
-        for transaction in self._by_id.values():
+        for transaction in self._known.values():
             if transaction.is_start(connector, stamp, id_tag, meter_start_wh):
                 return transaction
         return None
 
     def open_on(self, connector: int) -> Transaction | None:
-        return next((t for t in self._by_id.values() if t.connector == connector and t.open), None)
+        return next((t for t in self._known.values() if t.connector == connector and t.open), None)
 
     def open(self) -> list[Transaction]:
-        return [t for t in self._by_id.values() if t.open]
+        return [t for t in self._known.values() if t.open]
 
     def for_stop(self, transaction_id: int, epoch: float, meter_stop_wh: int, stamp: str) -> Transaction | None:
         """Whom a StopTransaction means: its id, or the one that it ended already, or, where the charge point never
         learned an id (0, −1 …), the only open transaction that the time and the meter fit (quirks T1, T2). A foreign
         positive id never stops another's session."""
-        found = self._by_id.get(transaction_id)
-        if found is not None:
-            return found
-        repeated = next((t for t in self._by_id.values() if t.is_stop(epoch, meter_stop_wh, stamp)), None)
+        named = [t for t in self._known.values() if t.id == transaction_id]
+        if len(named) > 1:  # an id that does not tell: which of them can have ended so
+            named = [t for t in named if t.is_stop(epoch, meter_stop_wh, stamp)] or [
+                t for t in named if t.open and epoch >= t.start_epoch and meter_stop_wh >= t.meter_start_wh
+            ]
+        if named:
+            return max(named, key=lambda t: t.start_epoch)
+        repeated = next((t for t in self._known.values() if t.is_stop(epoch, meter_stop_wh, stamp)), None)
         if repeated is not None or transaction_id > 0:
             return repeated
         fits = [t for t in self.open() if epoch >= t.start_epoch and meter_stop_wh >= t.meter_start_wh]
