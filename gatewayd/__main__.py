@@ -12,6 +12,7 @@ import trio
 
 from gatewayd import app, config
 from gatewayd.services.ledger.database import NewerLedger
+from gatewayd.state_directory import Paths
 
 STOPPED, BUG, REFUSED, PORT_TAKEN = 0, 1, 2, 3
 """Exit codes (interface.md)."""
@@ -42,10 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
         return STOPPED
     if options.state is None:
         parser.error("--state is required")
-    return _serve(parsed, app.Paths(options.config, options.state), options.board)
+    return _serve(parsed, Paths(options.config, options.state), options.board)
 
 
-def _serve(parsed: config.Config, paths: app.Paths, board: str | None) -> int:
+def _serve(parsed: config.Config, paths: Paths, board: str | None) -> int:
     try:
         paths.state.mkdir(parents=True, exist_ok=True)
     except OSError as error:

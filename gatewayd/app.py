@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import secrets
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,13 +22,17 @@ from gatewayd.ocpp.questions import Questions
 from gatewayd.ocpp.session import Session
 from gatewayd.ocpp.stand_in import StandIn
 from gatewayd.points.bank import Units
-from gatewayd.services import modbus_rtu, modbus_tcp
+from gatewayd.points.gateway import MAP_MAGIC
+from gatewayd.services import modbus_rtu, modbus_tcp, steward
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
 from gatewayd.services.ledger.writer import Ledger
 from gatewayd.services.ocpp_listener import Listener, Rules
-from gatewayd.site.codes import DiskState
+from gatewayd.services.watchdog import Watchdog
+from gatewayd.site.codes import DiskState, TimeResult, TimeSource
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import CONFIGURATION
+from gatewayd.state_directory import Paths, announce, wipe
+from hal.contract import STEWARD_SOCKET
 
 log = logging.getLogger(__name__)
 
@@ -43,36 +44,11 @@ class PortTaken(Exception):
     """A TCP port cannot be had; the message names it. Exit code 3."""
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """Where the daemon keeps things."""
-
-    config: Path
-    state: Path
-
-    @property
-    def ledger(self) -> Path:
-        return self.state / "ledger.sqlite"
-
-    @property
-    def ports(self) -> Path:
-        return self.state / "ports.json"
-
-
 def bind(what: str, host: str, port: int) -> list[socket.socket]:
     try:
         return modbus_tcp.open_listener(host, port)
     except OSError as error:
         raise PortTaken(f"{what}: {host}:{port} cannot be had: {error.strerror or error}") from error
-
-
-def wipe(paths: Paths) -> None:
-    """Factory reset of the state directory; the configuration file stays (interface.md, The simulated board)."""
-    for path in sorted(paths.state.rglob("*"), key=lambda each: len(each.parts), reverse=True):
-        if path.is_dir() and not path.is_symlink():
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
 
 
 async def run(config: Config, paths: Paths, board: str | None, say: Callable[[str], None] = print) -> None:
@@ -138,6 +114,11 @@ class Gateway:
         self._running: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
         """The services that can be started anew, by their name in `ports.json`: what ends them, and that they ended."""
         self._earlier = trio.Event()
+        self._watchdog = Watchdog()
+        self._wall = wall
+        self._host_keeps_time = Path(STEWARD_SOCKET).exists()
+        """On the appliance chrony owns the clock, and stewardd may ask it; elsewhere the gateway has its own offset."""
+        self.site.clock.on_set = self._clock_was_set
 
     async def run(self, say: Callable[[str], None]) -> None:
         """Bind everything, say where, say ready; then run until cancelled."""
@@ -145,12 +126,24 @@ class Gateway:
             for name in SERVED:
                 await self._serve(name)
             await self._serve_line()
-            self._announce()
+            announce(self._paths, self._ports)
             self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
             self.site.ready = True
             self.site.touch()
             say("ready")
-            await trio.sleep_forever()
+            self._watchdog.ready()
+            try:
+                await self._watchdog.run(self._is_well, self._status)
+            finally:
+                self._watchdog.stopping()
+
+    def _is_well(self) -> bool:
+        """A read of register 0 gives what it always gives."""
+        return self.units.banks()[0].read(0, 1) == MAP_MAGIC.to_bytes(2, "big")
+
+    def _status(self) -> str:
+        links = sum(charge_point.connected for charge_point in self.site.charge_points.values())
+        return f"{self.site.state.name}, {links} charge points, {self.site.counters.modbus_tcp_clients} Modbus clients"
 
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
@@ -256,15 +249,6 @@ class Gateway:
                 session = Session(charge_point, "own-", ask_bms=self.listener.rules.ask_bms)
                 StandIn(charge_point, session).start(trio.current_time())
 
-    def _announce(self) -> None:
-        """`ports.json`, whole or not at all; a disk that takes nothing does not stop the gateway (R5)."""
-        partial_file = self._paths.ports.with_suffix(".new")
-        try:
-            partial_file.write_text(json.dumps(self._ports) + "\n", encoding="utf-8")
-            os.replace(partial_file, self._paths.ports)
-        except OSError as error:
-            log.error("%s cannot be written: %s", self._paths.ports, error.strerror)
-
     # --- SIGHUP ---------------------------------------------------------------------------------------------
 
     async def reload(self) -> None:
@@ -294,7 +278,7 @@ class Gateway:
                 self.site.trouble(name, there=self._ports[name] is None and SERVED[name](config) is not None)
         if RTU_RESTARTED_BY & changes.tables:
             await self._serve_line()
-        self._announce()
+        announce(self._paths, self._ports)
         self.site.trouble(CONFIGURATION, there=False)
         log.info("configuration read again: %s", ", ".join(sorted(changes.tables)) or "charge points only")
 
@@ -305,6 +289,23 @@ class Gateway:
             self.site.disk_state = state
             self.site.trouble("disk", there=state is DiskState.failing)
             self.site.touch()
+
+    def _clock_was_set(self) -> None:
+        """The BMS set the clock: on the appliance the host's clock is to follow (modbus.md, Time)."""
+        if self._host_keeps_time:
+            self._services.start_soon(self._ask_steward, self.site.epoch)
+
+    async def _ask_steward(self, epoch_s: float) -> None:
+        self._host_keeps_time = False  # the gateway's own offset stands until the host has the time
+        refusal = await steward.set_clock(epoch_s)
+        self._host_keeps_time = True
+        clock = self.site.clock
+        if refusal:
+            log.warning("the clock was not set: %s", refusal)
+            # The one refusal of stewardd: a time server keeps the host's clock, and wins.
+            clock.source = TimeSource.ntp if refusal.startswith("refused") else TimeSource.host
+            clock.result = TimeResult.none
+        self.site.touch()
 
     def _modbus_clients(self, count: int) -> None:
         self.site.counters.modbus_tcp_clients = count
@@ -323,6 +324,8 @@ class Gateway:
             site.journal.settle(now)
             if now >= tick:
                 tick += int(now - tick) + 1
+                if self._host_keeps_time:
+                    site.clock.offset_s = self._wall() - now
                 self.units.tick()
             due = site.agenda.next()
             self._earlier = trio.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gatewayd.site.codes import TimeResult, TimeSource
@@ -29,8 +30,8 @@ class Clock:
     fresh: set[str] = field(default_factory=set)
     """Which of the six were written since the last setting."""
     first_written: float | None = None
-    step_s: float = 0.0
-    """What the last setting by the BMS moved the clock by; the edge may hand it to the host's clock."""
+    on_set: Callable[[], None] = field(default=lambda: None)
+    """Called when the BMS has set the clock: on the appliance the host's clock follows, or refuses."""
 
     def epoch(self, now: float) -> float:
         """Seconds since 1970 at the monotonic time `now`."""
@@ -60,9 +61,9 @@ class Clock:
             if epoch is None:
                 self.result = TimeResult.out_of_range
             else:
-                self.step_s = epoch - self.epoch(now)
-                self.offset_s += self.step_s
+                self.offset_s = epoch - now
                 self.source, self.result = TimeSource.bms, TimeResult.set
+                self.on_set()
         self.fresh.clear()
         self.first_written = None
         return self.result is TimeResult.set
