@@ -18,6 +18,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from gatewayd.site.codes import QuirkBits
+from gatewayd.site.refusal import Cause
 
 HEAD_MAX = 8192
 """Bytes of request line and headers; real ones stay below 1 KiB, and the head is kept before anybody is known."""
@@ -34,11 +35,12 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class Refused(Exception):
-    """Whoever dialled is answered with this status and hears why (ocpp.md, Who may connect)."""
+    """Whoever dialled is answered with the status of this cause and hears why (ocpp.md, Who may connect)."""
 
-    def __init__(self, status: int, why: str, *headers: str, identity: str = "") -> None:
+    def __init__(self, cause: Cause, why: str, *headers: str, identity: str = "") -> None:
         super().__init__(why)
-        self.status, self.why, self.headers, self.identity = status, why, headers, identity
+        self.cause, self.why, self.headers, self.identity = cause, why, headers, identity
+        self.status = STATUS[cause]
 
     def response(self) -> bytes:
         """The whole HTTP response; a person with a browser can read it."""
@@ -50,6 +52,23 @@ class Refused(Exception):
         return "\r\n".join((*lines, "", "")).encode() + body
 
 
+STATUS = {
+    Cause.bad_request: 400,
+    Cause.bad_encoding: 400,
+    Cause.plain_on_tls_port: 400,
+    Cause.no_password: 401,
+    Cause.wrong_password: 401,
+    Cause.not_allowed: 403,
+    Cause.certificate_name: 403,
+    Cause.profile_too_low: 403,
+    Cause.unknown_identity: 404,
+    Cause.too_slow: 408,
+    Cause.duplicate: 409,
+    Cause.no_websocket: 426,
+    Cause.locked_out: 429,
+    Cause.too_long: 431,
+    Cause.upstream_away: 503,
+}
 REASONS = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -89,15 +108,17 @@ def read(head: bytes) -> Upgrade:
     line, _, rest = head.lstrip(b"\r\n").partition(b"\n")
     match = _REQUEST_LINE.fullmatch(line.rstrip(b"\r"))
     if match is None:
-        raise Refused(400, "this is no GET request of HTTP/1.1")
+        raise Refused(Cause.bad_request, "this is no GET request of HTTP/1.1")
     headers = _headers(rest)
     if b"websocket" not in headers.get(b"upgrade", b"").lower():
-        raise Refused(426, "OCPP 1.6 over WebSocket is served here", "Upgrade: websocket")
+        raise Refused(Cause.no_websocket, "OCPP 1.6 over WebSocket is served here", "Upgrade: websocket")
     if headers.get(b"sec-websocket-version") != VERSION:
-        raise Refused(426, "WebSocket version 13 is served here", f"Sec-WebSocket-Version: {VERSION.decode()}")
+        raise Refused(
+            Cause.no_websocket, "WebSocket version 13 is served here", f"Sec-WebSocket-Version: {VERSION.decode()}"
+        )
     key = headers.get(b"sec-websocket-key", b"")
     if not _KEY.fullmatch(key):
-        raise Refused(400, "Sec-WebSocket-Key is missing or no key")
+        raise Refused(Cause.bad_request, "Sec-WebSocket-Key is missing or no key")
     tolerated = QuirkBits(0)
     target = match[1]
     if any(not 33 <= byte < 127 for byte in target) or b"//" in target.partition(b"?")[0]:
@@ -151,11 +172,11 @@ def identity(target: bytes) -> str:
     path = target.partition(b"?")[0].partition(b"#")[0]
     segment = next((part for part in reversed(path.split(b"/")) if part), b"")
     if re.search(rb"%(?![0-9A-Fa-f]{2})", segment):
-        raise Refused(400, "the identity in the path has a broken percent encoding")
+        raise Refused(Cause.bad_encoding, "the identity in the path has a broken percent encoding")
     try:
         return unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
-        raise Refused(400, "the identity in the path is no UTF-8") from None
+        raise Refused(Cause.bad_encoding, "the identity in the path is no UTF-8") from None
 
 
 # --- passwords ----------------------------------------------------------------------------------------------------

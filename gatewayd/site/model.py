@@ -18,6 +18,7 @@ from gatewayd.site.connector import Connector
 from gatewayd.site.journal import Journal
 from gatewayd.site.list_mailbox import ListMailbox
 from gatewayd.site.profile_mailbox import ProfileMailbox
+from gatewayd.site.refusal import Refusals
 from gatewayd.site.slot import Slot
 from gatewayd.site.tag_list import TagList
 
@@ -85,6 +86,7 @@ class Site:
     """Monotonic time of the last thing that happened; every entry point sets it through `advance`."""
     clock: Clock = field(default_factory=Clock)
     counters: Counters = field(default_factory=Counters)
+    refusals: Refusals = field(default_factory=Refusals)
     journal: Journal = field(default_factory=Journal)
     agenda: Agenda = field(default_factory=Agenda)
     banks: list[BankRecords] = field(default_factory=list)

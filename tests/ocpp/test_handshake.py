@@ -16,6 +16,7 @@ from wsproto.events import Request
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.handshake import Refused, Upgrade, credentials, identity, is_user, password_is_right, read
 from gatewayd.site.codes import QuirkBits
+from gatewayd.site.refusal import Cause
 from tests.services.ocpp_peer import KEY, UPGRADE, request
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -196,9 +197,9 @@ class TestRefused:
         head = request(without=b"Sec-WebSocket-Key") if key is None else request(Sec_WebSocket_Key=key)
         assert refused(head).status == 400
 
-    @pytest.mark.parametrize("status", handshake.REASONS)
-    def test_the_response_is_whole_and_says_why(self, status: int) -> None:
-        head, _, body = Refused(status, "because of tests", "X-More: yes").response().partition(b"\r\n\r\n")
+    @pytest.mark.parametrize(("cause", "status"), handshake.STATUS.items())
+    def test_the_response_is_whole_and_says_why(self, cause: Cause, status: int) -> None:
+        head, _, body = Refused(cause, "because of tests", "X-More: yes").response().partition(b"\r\n\r\n")
         lines = head.split(b"\r\n")
         assert lines[0] == f"HTTP/1.1 {status} {handshake.REASONS[status]}".encode()
         assert {b"X-More: yes", b"Connection: close", b"Content-Length: 17"} <= set(lines)

@@ -216,7 +216,7 @@ async def stand(
         rules,
         durable=durable,
         on_links=links.append,
-        on_refused=lambda name, why, status: refused.append((name, why, status)),
+        on_refused=lambda refusal: refused.append((refusal.identity, refusal.why, refusal.status)),
     )
     units = build_units(site, parsed)
     earlier = trio.Event()

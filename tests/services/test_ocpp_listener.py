@@ -17,6 +17,7 @@ from gatewayd.ocpp import central
 from gatewayd.ocpp.lockout import TRIES
 from gatewayd.ocpp.session import Session
 from gatewayd.services.ocpp_listener import SessionBug
+from gatewayd.services.ocpp_listener.admission import HEAD_TIMEOUT_S
 from gatewayd.services.ocpp_listener.link import (
     CLOSE_TIMEOUT_S,
     DUPLICATE_PROOF_S,
@@ -26,7 +27,7 @@ from gatewayd.services.ocpp_listener.link import (
     SEND_TIMEOUT_S,
     WORDS_MAX,
 )
-from gatewayd.services.ocpp_listener.listener import HALF_OPEN_MAX, HEAD_TIMEOUT_S, LINGER_BYTES
+from gatewayd.services.ocpp_listener.listener import HALF_OPEN_MAX, LINGER_BYTES
 from gatewayd.services.ocpp_listener.peer_log import LOG_BURST
 from gatewayd.site.codes import LinkState, QuirkBits, Status
 from tests.ocpp.test_handshake import QUICK

@@ -218,15 +218,15 @@ async def test_without_descriptors_it_waits_and_then_goes_on(caplog: pytest.LogC
             assert await peer.upgrade() == 101
 
 
-class FailingListener(trio.abc.Listener[trio.abc.Stream]):
+class FailingListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
     """accept() that fails in every way the kernel knows, then gives a stream."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.HalfCloseableStream) -> None:
         codes = (errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EPERM, errno.ENOBUFS)
         self._errors = [OSError(code, os.strerror(code)) for code in codes]
-        self._stream: trio.abc.Stream | None = stream
+        self._stream: trio.abc.HalfCloseableStream | None = stream
 
-    async def accept(self) -> trio.abc.Stream:
+    async def accept(self) -> trio.abc.HalfCloseableStream:
         await trio.lowlevel.checkpoint()
         if self._errors:
             raise self._errors.pop(0)

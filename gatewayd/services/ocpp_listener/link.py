@@ -55,10 +55,10 @@ class Rules:
     ping_interval_s: float = 30.0
     max_message_bytes: int = 262144
     ask_bms: frozenset[str] = frozenset()
-    passwords: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
     """Identity → password, where one is set."""
-    security_profile: int = 0
-    """Of a connection without a password on this listener: 0 without TLS."""
+    least_profiles: dict[str, int] = field(default_factory=dict)
+    """Identity → the security profile that its connection must have at least, where one is set."""
 
 
 class Stream(trio.abc.HalfCloseableStream):

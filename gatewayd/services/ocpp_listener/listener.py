@@ -13,6 +13,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -21,29 +22,39 @@ from wsproto.utilities import LocalProtocolError
 
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.handshake import Refused, Upgrade
-from gatewayd.ocpp.lockout import Lockout
 from gatewayd.ocpp.session import Session
+from gatewayd.services.ocpp_listener.admission import (
+    HEAD_TIMEOUT_S,
+    RECEIVE_BYTES,
+    Admission,
+    Caller,
+    TlsDoor,
+    admit,
+    read_head,
+)
+from gatewayd.services.ocpp_listener.crowd import Crowd
 from gatewayd.services.ocpp_listener.link import CLOSE_TIMEOUT_S, DUPLICATE_PROOF_S, Link, Rules, Stream
+from gatewayd.services.ocpp_listener.passwords import Passwords
 from gatewayd.services.ocpp_listener.peer_log import PeerLog
+from gatewayd.services.ocpp_listener.tls_stream import NoTls
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits
 from gatewayd.site.model import Site
+from gatewayd.site.refusal import IDENTITY_LONGEST, Cause, Refusal
 
-HEAD_TIMEOUT_S = 5.0
-"""From accept to the last byte of the request's head; slow attackers hold a socket no longer (promises, R16)."""
-HANDSHAKE_TIMEOUT_S = HEAD_TIMEOUT_S + DUPLICATE_PROOF_S
+HANDSHAKE_TIMEOUT_S = 2 * HEAD_TIMEOUT_S + DUPLICATE_PROOF_S
 """From accept to the end of the upgrade, whatever happens in between."""
 MESSAGE_QUEUE = 8
 """Messages read ahead, so that pings are answered while a session is busy; at most 2 MiB for a peer."""
 HALF_OPEN_MAX = 600
-"""Connections that are not a charge point yet; 500 must fit (R16). Of more the oldest goes: a real charge point is
-through in a few milliseconds, so a flood cannot keep it out."""
+"""Connections that are not a charge point yet; 500 must fit (R16)."""
 LINGER_BYTES = 1 << 20
 """Read and dropped from a peer that is being refused, so that what we said is not lost to its unread bytes."""
 ACCEPT_PAUSE_S = 0.1
 """After accept() failed (no descriptors left, a network gone): waiting connections stay in the kernel's queue."""
+SWITCHING = 101
+"""HTTP status of a handshake that completes."""
 NO_SUBPROTOCOL, POLICY_VIOLATION = 1002, 1008
-RECEIVE_BYTES = 4096
 
 
 class Listener:
@@ -57,37 +68,40 @@ class Listener:
         durable: Callable[[int], Awaitable[bool]],
         on_traffic: Callable[[], None] = lambda: None,
         on_links: Callable[[int], None] = lambda _count: None,
-        on_refused: Callable[[str, str, int], None] = lambda _who, _why, _status: None,
+        on_refused: Callable[[Refusal], None] = lambda _refusal: None,
     ) -> None:
         """`durable(number)` waits for the ledger; `on_links` hears how many charge points are connected;
-        `on_refused(identity, why, status)` of every refusal."""
+        `on_refused` of everybody who is turned away."""
         self.rules = rules
         """May be replaced while running; connections that stand keep what they began with."""
         self._site = site
         self._durable, self._on_traffic = durable, on_traffic
         self._on_links, self._on_refused = on_links, on_refused
         self._links: dict[str, Link] = {}
-        self._half_open: dict[trio.CancelScope, None] = {}
-        """Who is not a charge point yet, oldest first."""
+        self.tls = TlsDoor()
+        self._half_open = Crowd(HALF_OPEN_MAX)
         self._doors: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
         """Configured identity → one at a time through its door."""
-        self._lockout = Lockout()
-        self._passwords = trio.Lock()
+        self._passwords = Passwords()
         self._log = PeerLog()
 
     async def serve(
         self,
         listeners: list[trio.SocketListener],
         links: trio.Nursery,
+        *,
+        tls: bool = False,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept until cancelled. Connections live on in `links`: a listener that moves drops none."""
         async with trio.open_nursery() as nursery:
             for listener in listeners:
-                nursery.start_soon(self.accept, listener, links)
+                nursery.start_soon(partial(self.accept, listener, links, tls=tls))
             task_status.started()
 
-    async def accept(self, listener: trio.abc.Listener[trio.abc.Stream], links: trio.Nursery) -> None:
+    async def accept(
+        self, listener: trio.abc.Listener[trio.abc.HalfCloseableStream], links: trio.Nursery, *, tls: bool = False
+    ) -> None:
         """Accept on one listener until cancelled; a connection that cannot be had stops nothing."""
         async with listener:
             while True:
@@ -97,35 +111,38 @@ class Listener:
                     self._log.say(logging.ERROR, "no connection can be accepted: %s", error)
                     await trio.sleep(ACCEPT_PAUSE_S)
                     continue
-                links.start_soon(self.connection, stream)
+                links.start_soon(partial(self.connection, stream, tls=tls))
 
-    async def connection(self, stream: trio.abc.Stream) -> None:
+    async def connection(self, stream: trio.abc.HalfCloseableStream, *, tls: bool = False) -> None:
         """One incoming connection, from its first byte to its end; nothing a peer does leaves here."""
-        if len(self._half_open) >= HALF_OPEN_MAX:
-            oldest = next(iter(self._half_open))
-            del self._half_open[oldest]
-            oldest.cancel()
         scope = trio.CancelScope(deadline=trio.current_time() + HANDSHAKE_TIMEOUT_S)
-        self._half_open[scope] = None
+        self._half_open.enter(scope)
         try:
             with scope:
-                await self._contained(stream, scope)
+                await self._contained(stream, scope, tls)
         finally:
-            self._half_open.pop(scope, None)
+            self._half_open.leave(scope)
             with suppress(Exception):
                 await trio.aclose_forcefully(stream)
 
-    async def _contained(self, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
+    async def _contained(self, stream: trio.abc.HalfCloseableStream, scope: trio.CancelScope, tls: bool) -> None:
+        caller = Caller(_address(stream), tls)
         try:
             async with trio.open_nursery() as library:  # whatever its tasks raise arrives here
                 try:
-                    head, rest = await self._head(stream)
+                    if tls:
+                        stream = secured = await self.tls.secure(stream)
+                        caller = replace(caller, common_name=secured.common_name)
+                    head, rest = await read_head(stream)
                     upgrade = handshake.read(head)
-                    await self._check(upgrade, _address(stream))
-                    await self._upgrade(upgrade, Stream(stream, upgrade.head, rest), scope, library)
+                    admission = await admit(self._site, self.rules, self._passwords, upgrade, caller)
+                    await self._upgrade(upgrade, caller, admission, Stream(stream, upgrade.head, rest), scope, library)
                 except Refused as refused:
-                    self._tell(refused.identity, refused.status, refused.why)
+                    self._tell(refused.cause, refused.why, refused.identity, caller, refused.status)
                     await stream.send_all(refused.response())
+                except NoTls as failed:
+                    self._tell(failed.cause, failed.why, "", caller)
+                    await stream.send_all(failed.alert)
                 library.cancel_scope.cancel()
             await _linger(stream)
         except* (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError, EOFError):
@@ -137,61 +154,21 @@ class Listener:
 
     # --- the handshake --------------------------------------------------------------------------------------
 
-    async def _head(self, stream: trio.abc.Stream) -> tuple[bytes, bytes]:
-        """The request's head, and what came behind it. Raises Refused, or EOFError when nobody is there any more."""
-        received = bytearray()
-        with trio.move_on_after(HEAD_TIMEOUT_S):
-            while handshake.END_OF_HEAD not in received:
-                if len(received) > handshake.HEAD_MAX:
-                    raise Refused(431, f"the head of the request is longer than {handshake.HEAD_MAX} bytes")
-                data = await stream.receive_some(RECEIVE_BYTES)
-                if not data:
-                    raise EOFError
-                received += data
-            head, separator, rest = bytes(received).partition(handshake.END_OF_HEAD)
-            return head + separator, rest
-        raise Refused(408, f"no whole request within {HEAD_TIMEOUT_S:.0f} s")
-
-    async def _check(self, upgrade: Upgrade, address: str) -> None:
-        """Whether this identity may connect at all. Raises Refused."""
-        name = upgrade.identity
-        charge_point = self._site.charge_points.get(name)
-        if charge_point is None:
-            raise Refused(404, "no charge point of this identity is configured", identity=name)
-        if not charge_point.allowed:
-            raise Refused(403, "not allowed: its register `allowed` is 0", identity=name)
-        configured = self.rules.passwords.get(name)
-        if configured and not await self._knows(configured, upgrade, address):
-            why = "password missing" if not upgrade.authorization else "user or password wrong"
-            raise Refused(401, why, 'WWW-Authenticate: Basic realm="ocpp"', identity=name)
-
-    async def _knows(self, configured: str, upgrade: Upgrade, address: str) -> bool:
-        """Whether the request brings the configured password. Raises Refused (429) for who guesses too often."""
-        given = handshake.credentials(upgrade.authorization)
-        judge = partial(handshake.password_is_right, configured)
-        async with self._passwords:  # one at a time, so that nobody guesses faster by guessing in parallel
-            wait_s = self._lockout.wait_s(address, trio.current_time())
-            if wait_s > 0:
-                why = "too many wrong passwords from this address"
-                raise Refused(429, why, f"Retry-After: {math.ceil(wait_s)}", identity=upgrade.identity)
-            if given is None:
-                return False
-            right = handshake.is_user(upgrade.identity, given[0])
-            if right and configured.startswith(handshake.HASHED):
-                right = await trio.to_thread.run_sync(judge, given[1])
-            elif right:
-                right = judge(given[1])
-            if not right:
-                self._lockout.note_wrong(address, trio.current_time())
-            return right
-
-    async def _upgrade(self, upgrade: Upgrade, stream: Stream, scope: trio.CancelScope, library: trio.Nursery) -> None:
+    async def _upgrade(
+        self,
+        upgrade: Upgrade,
+        caller: Caller,
+        admission: Admission,
+        stream: Stream,
+        scope: trio.CancelScope,
+        library: trio.Nursery,
+    ) -> None:
         """Let it in, or out again, and stay with it to its end. Raises Refused."""
         name, rules = upgrade.identity, self.rules
         async with self._doors[name]:
             charge_point = self._site.charge_points.get(name)
             welcome = charge_point is not None and (upgrade.agreed is not None or charge_point.assume_subprotocol)
-            if welcome and not rules.passwords.get(name):
+            if welcome and not admission.authenticated:
                 await self._dispute(name)
             request = await wrap_server_stream(
                 library, stream, message_queue_size=MESSAGE_QUEUE, max_message_size=rules.max_message_bytes
@@ -199,17 +176,17 @@ class Listener:
             socket = await request.accept(subprotocol=upgrade.agreed)
             stream.accepted.set()
             scope.deadline = math.inf
-            self._half_open.pop(scope, None)
+            self._half_open.leave(scope)
             link, charge_point = None, self._site.charge_points.get(name)  # it may have changed while we waited
             if charge_point is not None:
                 charge_point.note_quirk(upgrade.tolerated)
                 if upgrade.agreed is None:
                     charge_point.note_quirk(QuirkBits.no_subprotocol)
-                link = self._enter(charge_point, socket, stream, rules) if welcome else None
+                link = self._enter(charge_point, socket, stream, rules, admission) if welcome else None
         if link is not None:
             await self._stay(link)
             return
-        self._tell(name, 101, "it does not offer the subprotocol ocpp1.6")
+        self._tell(Cause.no_subprotocol, "it does not offer the subprotocol ocpp1.6", name, caller, SWITCHING)
         with trio.move_on_after(CLOSE_TIMEOUT_S):
             await stream.say_goodbye(NO_SUBPROTOCOL, "subprotocol ocpp1.6 required")
 
@@ -217,11 +194,18 @@ class Listener:
         """Without a password, who was here first stays if it shows that it lives. Raises Refused."""
         while (old := self._links.get(name)) is not None:
             if await old.lives():
-                raise Refused(409, "another connection of this identity is alive", identity=name)
+                raise Refused(Cause.duplicate, "another connection of this identity is alive", identity=name)
             if self._links.get(name) is old:
                 return
 
-    def _enter(self, charge_point: ChargePoint, socket: WebSocketConnection, stream: Stream, rules: Rules) -> Link:
+    def _enter(
+        self,
+        charge_point: ChargePoint,
+        socket: WebSocketConnection,
+        stream: Stream,
+        rules: Rules,
+        admission: Admission,
+    ) -> Link:
         """It is the charge point's link from now on; an older one has lost its place already."""
         name = charge_point.name
         prefix = secrets.token_hex(4) + "-"
@@ -232,7 +216,7 @@ class Listener:
             self._log.say(logging.INFO, "%s: a new connection takes over from the old one", name)
             old.forget()
             old.end()
-        charge_point.security_profile = rules.security_profile + bool(rules.passwords.get(name))
+        charge_point.security_profile, charge_point.authenticated = admission.profile, admission.authenticated
         link.open()
         if not charge_point.allowed:
             session.close(POLICY_VIOLATION, "not allowed")
@@ -250,18 +234,17 @@ class Listener:
             self._log.say(logging.INFO, "%s: disconnected", name)
             self._on_links(len(self._links))
 
-    def _tell(self, identity: str, status: int, why: str) -> None:
+    def _tell(self, cause: Cause, why: str, identity: str, caller: Caller, status: int = 0) -> None:
         """A refusal, to everybody who looks for the fault."""
-        self._log.say(logging.INFO, "refused %r with %d: %s", identity[:48], status, why)
-        self._on_refused(identity, why, status)
+        refusal = Refusal(cause, why, identity[: IDENTITY_LONGEST + 1], caller.address, status)
+        who = f"{refusal.identity!r} at {caller.address}" if refusal.identity else caller.address
+        self._log.say(logging.INFO, "refused %s: %s", who, why)
+        self._on_refused(refusal)
 
 
-async def _linger(stream: trio.abc.Stream) -> None:
+async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
     """Everything was said: let the peer take it. Closed with its bytes unread, a socket throws away what was sent."""
     with trio.move_on_after(CLOSE_TIMEOUT_S):
-        if not isinstance(stream, trio.abc.HalfCloseableStream):
-            await stream.aclose()
-            return
         await stream.send_eof()
         dropped = 0
         while dropped < LINGER_BYTES and (data := await stream.receive_some(RECEIVE_BYTES)):
@@ -270,10 +253,9 @@ async def _linger(stream: trio.abc.Stream) -> None:
 
 def _address(stream: trio.abc.Stream) -> str:
     """Where a peer is; "" where that means nothing."""
-    inner = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
-    if isinstance(inner, trio.SocketStream):
+    if isinstance(stream, trio.SocketStream):
         with suppress(OSError):
-            return str(inner.socket.getpeername()[0])
+            return str(stream.socket.getpeername()[0])
     return ""
 
 
