@@ -10,53 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gatewayd.ocpp import heard
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp import schema_security as security
+from gatewayd.ocpp.heard import Said
 from gatewayd.ocpp.schema_fields import Empty, IdTagInfo, Payload
 from gatewayd.site import sessions
-from gatewayd.site.charge_point import ChargePoint
-from gatewayd.site.codes import (
-    DiagnosticsStatus,
-    ErrorCode,
-    FirmwareStatus,
-    QuirkBits,
-    RequestType,
-    ResponseStatus,
-    SecurityEvent,
-    Status,
-    StopReason,
-    code_of,
-)
-from gatewayd.site.connector import Connector
+from gatewayd.site.codes import QuirkBits, RequestType, ResponseStatus
 from gatewayd.site.decision import Request, Verdict, ask_bms
-from gatewayd.site.limit_effect import OFFERED
-from gatewayd.site.meter import Meter, feed, update
-from gatewayd.site.timestamp import format_utc, parse, trusted
+from gatewayd.site.timestamp import format_utc
 
 if TYPE_CHECKING:
     from gatewayd.ocpp.session import Session
 
-DIAGNOSTICS_TEXTS = {"UploadFailure": "UploadFailed"}
-"""LogStatusNotification's word for what DiagnosticsStatusNotification calls UploadFailed (ocpp.md, Errors)."""
-
-BOOT_LOOP_S = 300.0
-"""As many Boots as `ChargePoint.boots` holds within this long are a loop (quirk B3)."""
-OLDER_S = 60.0
-"""How far a clock may be set back before what it stamped counts as nonsense: as far as a stamp may be ahead."""
-
 
 @dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(Said):
     """One Call of a charge point, on its way to an answer."""
 
-    charge_point: ChargePoint
     session: Session
     id: str
-    now: float
-
-    @property
-    def epoch(self) -> float:
-        return self.charge_point.bank.site.epoch
 
     def reply(self, payload: Payload, durable: int = 0, *, withheld: bool = False) -> None:
         """Answer; after the journal is committed up to `durable`. `withheld`: not at all if it cannot be."""
@@ -74,106 +47,34 @@ class Inbound:
         asked.append(request)
         ask_bms(self.charge_point, request, self.now, self.charge_point.bank.site.agenda)
 
-    def time(self, text: str | None) -> float:
-        """A timestamp of the charge point as epoch seconds, replaced by now where it cannot be true."""
-        epoch, bad = trusted(parse(text), self.epoch)
-        self.clock(bad)
-        return epoch
-
-    def clock(self, bad: bool) -> None:
-        """Remember whether its last timestamp had to be replaced."""
-        cp = self.charge_point
-        if bad:
-            cp.note_quirk(QuirkBits.bad_timestamp)
-        if bad != cp.clock_bad:
-            cp.clock_bad = bad
-            cp.touch()
-
-    def connector(self, number: int) -> Connector | None:
-        """The configured connector; one that is not configured is a fault of the configuration, noted once."""
-        found = self.charge_point.connector(number)
-        if found is None:
-            self.charge_point.note_quirk(QuirkBits.other)
-        return found
-
 
 # --- Core ---------------------------------------------------------------------------------------------------------
 
 
 def boot_notification(call: Inbound, request: core.BootNotification) -> None:
     """Accepted, always: who may connect was decided at the handshake. Never asked of the BMS."""
-    cp = call.charge_point
-    who = cp.identity
-    who.vendor, who.model = request.chargePointVendor, request.chargePointModel
-    who.serial = request.chargePointSerialNumber or request.chargeBoxSerialNumber or ""
-    who.firmware, who.meter_serial = request.firmwareVersion or "", request.meterSerialNumber or ""
-    cp.booted = True
-    cp.boots.append(call.now)
-    if len(cp.boots) == cp.boots.maxlen and call.now - cp.boots[0] <= BOOT_LOOP_S:
-        cp.note_quirk(QuirkBits.boot_loop)
-    cp.told_offset_s = cp.bank.site.clock.offset_s
+    heard.boot_notification(call, request)
+    call.charge_point.told_offset_s = call.charge_point.bank.site.clock.offset_s
     now_text = format_utc(call.epoch)
     call.reply(core.BootNotificationAnswer("Accepted", now_text, call.session.heartbeat_interval_s))
     call.session.register(call.now)
 
 
 def heartbeat(call: Inbound, request: core.Heartbeat) -> None:
-    cp = call.charge_point
-    cp.heartbeat_at, cp.told_offset_s = call.now, cp.bank.site.clock.offset_s
+    heard.heartbeat(call, request)
+    call.charge_point.told_offset_s = call.charge_point.bank.site.clock.offset_s
     call.reply(core.HeartbeatAnswer(format_utc(call.epoch)))
 
 
 def status_notification(call: Inbound, request: core.StatusNotification) -> None:
-    """The status of a connector, or with connectorId 0 of the whole. One older than shown changes nothing."""
-    connector = call.connector(request.connectorId)
-    if connector is not None:
-        stamp = call.epoch if request.timestamp is None else min(call.time(request.timestamp), call.epoch)
-        if not _shows_newer(connector, stamp, call.epoch):
-            _show_status(call, connector, request, stamp)
+    heard.status_notification(call, request)
     call.reply(Empty())
 
 
-def _shows_newer(connector: Connector, stamp: float, epoch: float) -> bool:
-    """Whether the status shown is the newer one; not if its time lies in the future, since some clock was set back."""
-    shown = connector.status_time
-    return shown is not None and stamp < shown <= epoch + OLDER_S
-
-
-def _show_status(call: Inbound, connector: Connector, request: core.StatusNotification, stamp: float) -> None:
-    connector.status_time, connector.status_at = stamp, call.now
-    connector.status = code_of(Status, request.status)
-    connector.error_code = code_of(ErrorCode, request.errorCode)
-    connector.vendor_error_code = request.vendorErrorCode or ""
-    if Status.unlisted in (connector.status, connector.error_code):
-        call.charge_point.note_quirk(QuirkBits.unlisted_value)
-    sessions.status_changed(connector, call.now)
-    connector.touch()
-
-
 def meter_values(call: Inbound, request: core.MeterValues) -> None:
-    """Samples of a connector's meter; those of a transaction are durable before they are acknowledged."""
-    connector = call.connector(request.connectorId)
-    durable = 0
-    if connector is not None:
-        take_samples(call, connector, request.meterValue)
-        durable = sessions.metered(connector, request.transactionId, call.epoch)
-        connector.touch()
+    """Those of a transaction are durable before they are acknowledged."""
+    durable = heard.meter_values(call, request)
     call.reply(Empty(), durable, withheld=bool(durable))
-
-
-def take_samples(call: Inbound, connector: Connector, values: list[Any]) -> None:
-    """Feed samples to the connector's meter, and note what was tolerated."""
-    shown = connector.meter.time_epoch
-    if shown is not None and shown > call.epoch + OLDER_S:  # our own clock was set back: nothing shown is newer
-        connector.meter.time_epoch = None
-    entries = [(value.timestamp, value.sampledValue) for value in values]
-    tolerated = feed(connector.meter, entries, call.epoch)
-    connector.meter_at = call.now
-    if any(sample.measurand in OFFERED for value in values for sample in value.sampledValue):
-        connector.limit.effect.offered_at = call.now
-    sessions.meter_heard(connector, call.now)
-    call.clock(bool(tolerated & QuirkBits.bad_timestamp))
-    call.charge_point.note_quirk(tolerated)
 
 
 def authorize(call: Inbound, request: core.Authorize) -> None:
@@ -246,34 +147,9 @@ def start_transaction(call: Inbound, request: core.StartTransaction) -> None:
 
 def stop_transaction(call: Inbound, request: core.StopTransaction) -> None:
     """Answered at once; the BMS is informed and may confirm in its own time."""
-    cp = call.charge_point
-    stop_epoch = call.time(request.timestamp)
-    reason = code_of(StopReason, request.reason) if request.reason else StopReason.Local
-    if reason == StopReason.unlisted:
-        cp.note_quirk(QuirkBits.unlisted_value)
-    stopped = sessions.stop(
-        cp, request.transactionId, stop_epoch, request.meterStop, reason, request.idTag or "", request.timestamp,
-        began=_began(call, request),
-    )  # fmt: skip
-    connector = cp.connector(stopped.connector)
-    if connector is not None and request.transactionData:
-        take_samples(call, connector, request.transactionData)
-        connector.touch()
+    heard.stop_transaction(call, request)
     info = IdTagInfo("Accepted") if request.idTag else None
-    call.reply(core.StopTransactionAnswer(info), cp.bank.site.journal.written, withheld=True)
-
-
-def _began(call: Inbound, request: core.StopTransaction) -> tuple[float, int] | None:
-    """When the transaction began and the energy register then, as its own data says; None where it does not."""
-    first = Meter()
-    for value in request.transactionData or ():
-        epoch, bad = trusted(parse(value.timestamp), call.epoch)
-        if bad:
-            continue
-        update(first, value.sampledValue, epoch)
-        if first.energy_active_import_wh is not None:
-            return epoch, round(first.energy_active_import_wh)
-    return None
+    call.reply(core.StopTransactionAnswer(info), call.charge_point.bank.site.journal.written, withheld=True)
 
 
 def data_transfer(call: Inbound, request: core.DataTransfer) -> None:
@@ -299,33 +175,6 @@ def data_transfer(call: Inbound, request: core.DataTransfer) -> None:
 # --- Firmware, diagnostics, security ------------------------------------------------------------------------------
 
 
-def _show(call: Inbound, attribute: str, code: int) -> None:
-    """Put a status into its register and acknowledge."""
-    if code == Status.unlisted:
-        call.charge_point.note_quirk(QuirkBits.unlisted_value)
-    setattr(call.charge_point, attribute, code)
-    call.charge_point.touch()
-    call.reply(Empty())
-
-
-def diagnostics_status(
-    call: Inbound, request: core.DiagnosticsStatusNotification | security.LogStatusNotification
-) -> None:
-    text = DIAGNOSTICS_TEXTS.get(request.status, request.status)
-    _show(call, "diagnostics_status", code_of(DiagnosticsStatus, text))
-
-
-def firmware_status(
-    call: Inbound, request: core.FirmwareStatusNotification | security.SignedFirmwareStatusNotification
-) -> None:
-    _show(call, "firmware_status", code_of(FirmwareStatus, request.status))
-
-
-def security_event(call: Inbound, request: security.SecurityEventNotification) -> None:
-    call.time(request.timestamp)
-    _show(call, "security_event", code_of(SecurityEvent, request.type))
-
-
 def sign_certificate(call: Inbound, request: security.SignCertificate) -> None:
     """Rejected until the gateway has an authority to sign with, unless the BMS is asked."""
     if "SignCertificate" not in call.session.ask_bms:
@@ -343,18 +192,28 @@ def sign_certificate(call: Inbound, request: security.SignCertificate) -> None:
     )
 
 
+def _acknowledged(told: Callable[[Inbound, Any], None]) -> Callable[[Inbound, Any], None]:
+    """What is heard, and answered with nothing but that it was."""
+
+    def handle(call: Inbound, request: Payload) -> None:
+        told(call, request)
+        call.reply(Empty())
+
+    return handle
+
+
 HANDLERS: dict[str, Callable[[Inbound, Any], None]] = {
     "Authorize": authorize,
     "BootNotification": boot_notification,
     "DataTransfer": data_transfer,
-    "DiagnosticsStatusNotification": diagnostics_status,
-    "FirmwareStatusNotification": firmware_status,
+    "DiagnosticsStatusNotification": _acknowledged(heard.diagnostics_status),
+    "FirmwareStatusNotification": _acknowledged(heard.firmware_status),
     "Heartbeat": heartbeat,
-    "LogStatusNotification": diagnostics_status,
+    "LogStatusNotification": _acknowledged(heard.diagnostics_status),
     "MeterValues": meter_values,
-    "SecurityEventNotification": security_event,
+    "SecurityEventNotification": _acknowledged(heard.security_event),
     "SignCertificate": sign_certificate,
-    "SignedFirmwareStatusNotification": firmware_status,
+    "SignedFirmwareStatusNotification": _acknowledged(heard.firmware_status),
     "StartTransaction": start_transaction,
     "StatusNotification": status_notification,
     "StopTransaction": stop_transaction,

@@ -16,7 +16,7 @@ from gatewayd.ocpp.requests import BadParameter, operation_of
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.site.agenda import Entry
 from gatewayd.site.charge_point import ChargePoint
-from gatewayd.site.codes import CommandCode, CommandError, CommandState, LinkState, QuirkBits, TriggerCode
+from gatewayd.site.codes import CommandCode, CommandError, CommandState, LinkState, QuirkBits, Status, TriggerCode
 from gatewayd.site.command import Command, Report, failed
 from gatewayd.site.decision import Request
 
@@ -191,7 +191,7 @@ class Session:
             self._fault(QuirkBits(0) if unknown else QuirkBits.schema_violation, f"{call.action[:50]!r}: {error}")
             self._send(frames.call_error(call.id, error.code, error.description))
             return
-        handler(central.Inbound(self.charge_point, self, call.id, now), request)
+        handler(central.Inbound(self.charge_point, now, self, call.id), request)
 
     def _bad(self, frame: frames.BadFrame, now: float) -> None:
         self._fault(QuirkBits.invalid_json if frame.code is None else QuirkBits.schema_violation, frame.reason)
@@ -280,6 +280,12 @@ class Session:
                 boot = Command(CommandCode.TriggerMessage, QUIET, p1=TriggerCode.BootNotification, slot="own/boot")
                 cp.booted = True  # asked once per charge point (quirk C9)
                 self.offer(boot, then)
+            if cp.own_questions and any(connector.status == Status.unknown for connector in cp.real_connectors):
+                # We were started anew, it was not: what it said before nobody knows, and it will not say it again.
+                status = Command(
+                    CommandCode.TriggerMessage, QUIET, p1=TriggerCode.StatusNotification, slot="own/status"
+                )
+                self.offer(status, then)
 
         if not cp.registered:
             cp.bank.site.agenda.at(now + SILENT_BOOT_S, came_back)

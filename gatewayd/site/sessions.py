@@ -47,7 +47,8 @@ def start(
     epoch: float,
     transaction_id: int | None = None,
 ) -> Transaction:
-    """A StartTransaction was decided, by a central system upstream if that gave a `transaction_id`: a new transaction is open, durable with the journal entry just written.
+    """A StartTransaction was decided: a new transaction is open, durable with the journal entry just written. Its id
+    is `transaction_id` where a central system upstream decided.
 
     Of two on one connector the older is closed as incomplete: nearly always the one that was open, but not where an
     offline queue brings a session that was over before that one began. So is one on a connector that is not
