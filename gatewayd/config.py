@@ -69,7 +69,6 @@ HINTED_FAULTS = (
 # feature is there; nothing else has to change. (A key without a default is always away from it: one line a slot.)
 INACTIVE: dict[str, str] = {
     "network": "the network service of the appliance",
-    "ocpp.tls.port": "OCPP over TLS",
     "gateway.role": "the bridge role",
     "ocpp.upstream": "the bridge role",
     "charge_point.role": "the bridge role",

@@ -227,13 +227,28 @@ def _ports(draft: Draft) -> Found:
 
 
 def _certificates(draft: Draft) -> Found:
-    tls = draft.config.ocpp.tls
-    if not draft.good("ocpp.tls.certificate", "ocpp.tls.key"):
-        return
-    if tls.certificate and not tls.key:
-        yield "ocpp.tls.key", "is missing: a certificate of your own needs its key"
-    if tls.key and not tls.certificate:
-        yield "ocpp.tls.certificate", "is missing: a key of your own needs its certificate"
+    ocpp = draft.config.ocpp
+    for path, table in (("ocpp.tls", ocpp.tls), ("ocpp.upstream", ocpp.upstream)):
+        if not draft.good(f"{path}.certificate", f"{path}.key"):
+            continue
+        if table.certificate and not table.key:
+            yield f"{path}.key", "is missing: a certificate of your own needs its key"
+        if table.key and not table.certificate:
+            yield f"{path}.certificate", "is missing: a key of your own needs its certificate"
+
+
+def _security_profiles(draft: Draft) -> Found:
+    """What a charge point must bring, it must be able to bring. Profile 1 is a password, 2 that and TLS, 3 TLS and a
+    certificate (OCPP 1.6 security whitepaper)."""
+    rows = [row for row in draft.charge_points() if draft.good(f"{row[0]}.min_security_profile")]
+    for path, each in rows:
+        least = each.min_security_profile
+        if least in (1, 2) and not each.password and draft.good(f"{path}.password"):
+            yield f"{path}.password", f"is missing: security profile {least} needs it"
+    encrypted = [(path, each.min_security_profile) for path, each in rows if each.min_security_profile >= 2]
+    if encrypted and draft.config.ocpp.tls.port == -1 and draft.good("ocpp.tls.port"):
+        path, least = encrypted[0]
+        yield "ocpp.tls.port", f"is off, but {path} needs it for security profile {least}"
 
 
 def _slot_contents(draft: Draft) -> Found:
@@ -254,5 +269,6 @@ RULES = (
     _static_network,
     _ports,
     _certificates,
+    _security_profiles,
     _slot_contents,
 )

@@ -37,6 +37,7 @@ ROLES = ("central_system", "bridge")
 CERTIFICATE_LONGEST = 10000  # OCPP 1.6 security whitepaper: CertificateSigned's chain, the longest of its certificates
 SIGNATURE_LONGEST = 800  # OCPP 1.6 security whitepaper: FirmwareType.signature
 ID_TAG_LONGEST = 20  # OCPP 1.6: IdToken
+KEY_TYPES = ("rsa", "ec")
 BAUD_RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)  # modbus.md, RTU: those that every UART knows
 
 
@@ -158,6 +159,9 @@ class OcppTls:
     certificate: str = setting("empty: the gateway makes its own authority and certificate", "", check=CERTIFICATE)
     key: str = setting("the certificate's private key", "", check=PRIVATE_KEY, secret=True)
     client_ca: str = setting("set: charge points must show a certificate of this authority", "", check=CERTIFICATE)
+    key_type: str = setting(
+        "what the gateway makes itself: some charge points can only one of them", "rsa", choices=KEY_TYPES
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,8 @@ class OcppUpstream:
         "bridge: what happens without the central system", "disconnect", choices=("disconnect", "buffer")
     )
     ca: str = setting("bridge: the authority to trust; empty: those of the system", "", check=CERTIFICATE)
+    certificate: str = setting("bridge: shown to the central system (profile 3)", "", check=CERTIFICATE)
+    key: str = setting("the certificate's private key", "", check=PRIVATE_KEY, secret=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +235,9 @@ class ChargePoint:
     )
     connectors: int = setting("how many it has", 2, low=1, high=7, why="modbus.md, Addresses: blocks 1..7; manual 2.2")
     password: str = setting("set: HTTP Basic is required; text or $argon2id$...", "", check=PASSWORD, secret=True)
+    min_security_profile: int = setting(
+        "connections below this OCPP security profile are refused", 0, choices=(0, 1, 2, 3)
+    )
     default_id_tag: str = setting(
         "the tag of a start without one",
         "GATEWAY",

@@ -177,6 +177,26 @@ BROKEN = [
         ["f.toml: ocpp.tls.certificate: is missing: a key of your own needs its certificate"],
     ),
     (
+        '[ocpp.upstream]\ncertificate = "client.pem"\n',
+        ["f.toml: ocpp.upstream.key: is missing: a certificate of your own needs its key"],
+    ),
+    (
+        '[ocpp.upstream]\nkey = "client.key"\n',
+        ["f.toml: ocpp.upstream.certificate: is missing: a key of your own needs its certificate"],
+    ),
+    (
+        charge_point(1, "min_security_profile = 1"),
+        ["f.toml: charge_point[1].password: is missing: security profile 1 needs it (charge point number 1)"],
+    ),
+    (
+        charge_point(1, "min_security_profile = 2", 'password = "x"'),
+        ["f.toml: ocpp.tls.port: is off, but charge_point[1] needs it for security profile 2"],
+    ),
+    (
+        charge_point(1) + charge_point(2, "min_security_profile = 3") + charge_point(3, "min_security_profile = 3"),
+        ["f.toml: ocpp.tls.port: is off, but charge_point[2] needs it for security profile 3"],
+    ),
+    (
         "[[slot]]\nnumber = 3\n",
         ["f.toml: slot[1].url: is missing: a slot holds a url or a certificate (slot number 3)"],
     ),
@@ -218,6 +238,11 @@ GOOD = [
     '[web]\nhost = "plant.example"\nport = 9100\n',
     '[ocpp.tls]\nport = 8443\ncertificate = "server.pem"\nkey = "server.key"\n',
     '[[slot]]\nnumber = 3\ncertificate = "ca.pem"\n',
+    '[ocpp.upstream]\ncertificate = "client.pem"\nkey = "client.key"\n',
+    charge_point(1, "min_security_profile = 1", 'password = "x"'),
+    "[ocpp.tls]\nport = 0\n" + charge_point(1, "min_security_profile = 2", 'password = "x"'),
+    "[ocpp.tls]\nport = 8443\n" + charge_point(1, "min_security_profile = 3"),
+    charge_point(1, "min_security_profile = 0"),
 ]
 
 

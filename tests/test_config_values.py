@@ -25,6 +25,18 @@ HOSTS = (
     ["", " ", "0.0.0.0 ", "300.1.1.1", "a..b", "-a", "a-", "a/b", "x" * 64, ".".join(["x" * 50] * 6), "ü.example"],
 )
 BOOLS: tuple[list[Any], list[Any]] = ([True, False], [])
+PRIVATE_KEYS = (
+    ["", PEM_KEY, EC_KEY, PEM_KEY.replace("PRIVATE", "RSA PRIVATE"), "/etc/ssl/private/server.key"],
+    [
+        "-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----\n",
+        PEM_KEY + PEM_KEY.replace("PRIVATE", "EC PRIVATE"),
+        LOCKED_KEY,
+        PEM_KEY[:-9],
+        "two\nlines",
+        EC_KEY[:80],
+        "x" * 4097,
+    ],
+)
 CERTIFICATES = (
     ["", PEM, CHAIN, "/etc/ssl/server.pem", "server.pem", "x" * 4096],
     [
@@ -151,23 +163,15 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
     "ocpp.min_limit_interval_s": ([0, 0.1, 2, 3600], [-0.1, 3600.1, float("-inf")]),
     "ocpp.tls.port": PORTS_OR_OFF,
     "ocpp.tls.certificate": CERTIFICATES,
-    "ocpp.tls.key": (
-        ["", PEM_KEY, EC_KEY, PEM_KEY.replace("PRIVATE", "RSA PRIVATE"), "/etc/ssl/private/server.key"],
-        [
-            PEM,
-            PEM_KEY + PEM_KEY.replace("PRIVATE", "EC PRIVATE"),
-            LOCKED_KEY,
-            PEM_KEY[:-9],
-            "two\nlines",
-            EC_KEY[:80],
-            "x" * 4097,
-        ],
-    ),
+    "ocpp.tls.key": PRIVATE_KEYS,
     "ocpp.tls.client_ca": CERTIFICATES,
+    "ocpp.tls.key_type": (["rsa", "ec"], ["", "RSA", "dsa"]),
     "ocpp.upstream.url": UPSTREAM_URLS,
     "ocpp.upstream.local_control": BOOLS,
     "ocpp.upstream.offline": (["disconnect", "buffer"], ["", "drop"]),
     "ocpp.upstream.ca": CERTIFICATES,
+    "ocpp.upstream.certificate": CERTIFICATES,
+    "ocpp.upstream.key": PRIVATE_KEYS,
     "charge_point.number": ([1, 20, 21, 4940], [0, 4941, -1]),
     "charge_point.identity": (IDENTITIES[0], ["", *IDENTITIES[1]]),
     "charge_point.connectors": ([1, 7], [0, 8]),
@@ -185,6 +189,7 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
             HASH + "\n",
         ],
     ),
+    "charge_point.min_security_profile": ([0, 1, 2, 3], [-1, 4]),
     "charge_point.default_id_tag": (["A", "x" * 20, "04:A2:B9"], ["", "x" * 21, "é", "a\n", " a"]),
     "charge_point.profile": (["standard"], ["", "Standard", "nobody"]),
     "charge_point.role": (["", "central_system", "bridge"], ["both"]),
@@ -376,6 +381,7 @@ def test_the_manual_gets_a_row_for_each_key() -> None:
     assert all(row.comment for row in KEYS.values())
     assert {path for path, row in KEYS.items() if row.secret} == {
         "ocpp.tls.key",
+        "ocpp.upstream.key",
         "charge_point.password",
         "charge_point.upstream_password",
         "slot.url",
