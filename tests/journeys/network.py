@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
@@ -44,6 +45,7 @@ class Network:
         self.wires: set[Wire] = set()
         self.nursery = nursery
         self._dialled: dict[str, int] = {}
+        self._healed = trio.Event()
 
     def dialler(self, who: str, port: str) -> Callable[[], Awaitable[trio.abc.HalfCloseableStream]]:
         """A function that connects this peer, each time anew. OSError where nobody listens."""
@@ -60,6 +62,17 @@ class Network:
             return wire.peer_end
 
         return dial
+
+    async def wait_until(self, when: float) -> None:
+        """Hold something back, no longer than the weather lasts."""
+        if trio.current_time() < when:
+            with trio.move_on_at(when):
+                await self._healed.wait()
+
+    def heal(self) -> None:
+        """Fair weather from now on, and what was held back comes."""
+        self.weather.odds = {}
+        self._healed.set()
 
     def cut_all(self) -> None:
         """The gateway's plug is pulled: no connection of it says another word."""
@@ -108,12 +121,33 @@ class Wire:
         sink: trio.abc.HalfCloseableStream,
         nursery: trio.Nursery,
     ) -> None:
-        splitter, overtaken = self._make_splitter(), Overtaken()
+        begins, ends = trio.open_memory_channel[Frame](math.inf)
+        nursery.start_soon(self._carry_all, direction, ends, sink, nursery)
+        splitter = self._make_splitter()
         try:
             while data := await source.receive_some(65536):
                 for frame in splitter.feed(bytes(data)):
-                    await self._carry(direction, frame, sink, overtaken, nursery)
-            await trio.sleep_until(self._dark_until)
+                    if direction == DOWN and self._witness:
+                        self._witness.said(frame)
+                    begins.send_nowait(frame)
+            if direction == DOWN and self._witness:
+                self._witness.ended()
+            begins.close()
+        except GONE:
+            self._whole.cancel()
+
+    async def _carry_all(
+        self,
+        direction: str,
+        frames: trio.MemoryReceiveChannel[Frame],
+        sink: trio.abc.HalfCloseableStream,
+        nursery: trio.Nursery,
+    ) -> None:
+        overtaken = Overtaken()
+        try:
+            async for frame in frames:
+                await self._carry(direction, frame, sink, overtaken, nursery)
+            await self._network.wait_until(self._dark_until)
             await sink.send_eof()
         except GONE:
             self._whole.cancel()
@@ -126,8 +160,6 @@ class Wire:
         overtaken: Overtaken,
         nursery: trio.Nursery,
     ) -> None:
-        if direction == DOWN and self._witness:
-            self._witness.said(frame)
         fault = self._network.weather.of(self.who, direction, frame)
         if fault.kind is not Kind.delay or fault.seconds:
             self._network.log(self.name, f"weather {direction} {fault.kind.name} {fault.seconds:.3f} {frame.what}")
@@ -136,10 +168,9 @@ class Wire:
             await trio.lowlevel.checkpoint()
         if fault.kind is Kind.blackout:
             self._dark_until = max(self._dark_until, trio.current_time() + fault.seconds)
-        if trio.current_time() < self._dark_until:
-            await trio.sleep_until(self._dark_until)
+        await self._network.wait_until(self._dark_until)
         if fault.kind is Kind.delay and fault.seconds:
-            await trio.sleep(fault.seconds)
+            await self._network.wait_until(trio.current_time() + fault.seconds)
         if fault.kind is Kind.reorder and not overtaken.frames:
             overtaken.frames.append(frame)
             nursery.start_soon(self._overtaken, fault.seconds, direction, sink, overtaken)

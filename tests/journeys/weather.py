@@ -66,7 +66,9 @@ class Weather:
                 return Fault(kind, random.uniform(0.5, 20.0))
             case Kind.duplicate | Kind.reorder if frame.is_message:
                 return Fault(kind, random.uniform(0.1, 2.0))
-            case Kind.cut | Kind.garble:
+            case Kind.garble if direction == UP or frame.what != "head":  # the peers' library dies of a garbled 101
+                return Fault(kind)
+            case Kind.cut:
                 return Fault(kind)
         return CALM
 

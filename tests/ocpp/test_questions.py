@@ -166,7 +166,8 @@ def test_a_lost_link_is_not_asked_and_the_new_one_after_its_own_wait() -> None:
     end = kit.connect()
     kit.run_for(15)
     assert end.calls() == []
-    end.send("Heartbeat", {})
+    for connector in (1, 2):
+        end.status(connector, "Available")
     kit.run_for(5)  # it came back without a Boot: registered
     assert kit.read(3000 + 1) == 1
     kit.run_for(29)

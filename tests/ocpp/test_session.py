@@ -124,15 +124,45 @@ class TestRegistration:
             end = kit.connect()
             end.send("Heartbeat", {})
             kit.run_for(6)
-            assert len(end.calls()) == (1 if number == 0 else 0)
+            asked = [call.payload["requestedMessage"] for call in end.calls()]
+            assert asked == (["StatusNotification"] if number else ["BootNotification"])
             end.disconnect()
+
+    def test_who_comes_back_without_a_boot_is_asked_for_a_status_that_nobody_knows(self) -> None:
+        kit = Kit()  # the gateway was started anew, the charge point was not
+        end = kit.connect()
+        end.send("Heartbeat", {})
+        kit.run_for(6)
+        (boot,) = end.calls()
+        end.answer(boot, {"status": "NotImplemented"})
+        (status,) = end.calls()
+        assert (status.action, status.payload) == ("TriggerMessage", {"requestedMessage": "StatusNotification"})
+        end.answer(status, {"status": "Accepted"})
+        for connector in (1, 2):
+            end.status(connector, "Available")
+        end.disconnect()
+        end = kit.connect()
+        end.send("Heartbeat", {})
+        kit.run_for(6)
+        assert end.calls() == []
+
+    def test_it_is_not_asked_where_it_must_not_be_asked_anything(self) -> None:
+        kit = Kit()
+        kit.site.charge_points["CP001"].own_questions = False
+        end = kit.connect()
+        end.send("Heartbeat", {})
+        kit.run_for(6)
+        (boot,) = end.calls()
+        end.answer(boot, {"status": "NotImplemented"})
+        assert end.calls() == []
 
     def test_a_reconnect_needs_no_boot(self) -> None:
         kit, end = booted()
         end.disconnect()
         assert [kit.read(at) for at in (BLOCK_0, REGISTERED, LINK_STATE)] == [0, 0, LinkState.lost]
         end = kit.connect()
-        end.status(1, "Available")
+        for connector in (1, 2):
+            end.status(connector, "Available")
         kit.run_for(5)
         assert kit.read(REGISTERED) == 1
         assert end.calls() == []
