@@ -347,6 +347,10 @@ class Units:
         """None: nobody has this unit id."""
         return self._by_unit.get(unit)
 
+    def __contains__(self, unit: object) -> bool:
+        """Whether anybody answers at this unit id."""
+        return unit in self._by_unit
+
     def banks(self) -> Sequence[Bank]:
         """All banks, bank 1 first; a broadcast on the serial line writes to all."""
         return self._banks
