@@ -185,7 +185,7 @@ class RtuFramer:
         self._skipping = False
         self._last = -inf  # when the last byte came
         self._owed: bytes | None = None  # unit id and PDU of the request to us that is not answered yet
-        self._echo = Echo(silence_s=silence_s, character_s=character_s)
+        self._echo = Echo(silence_s=silence_s, character_s=character_s, latency_s=latency_s)
         self.deadline = inf
 
     def feed(self, data: bytes, now: float) -> list[RtuFrame]:

@@ -14,12 +14,15 @@ class Echo:
 
     An answer that no client could send settles what kind of line this is. On one that returns it, what we sent comes
     back before anything else can, however late it is read. On one that did not, an answer that looks like a request
-    is not waited for. As long as nothing is settled, an echo is what comes while we still send or right after.
+    is not waited for. As long as nothing is settled, an echo is what comes while we still send or right after; of an
+    answer that settles it, what was read a little late as well.
     """
 
-    def __init__(self, *, silence_s: float, character_s: float) -> None:
+    def __init__(self, *, silence_s: float, character_s: float, latency_s: float) -> None:
+        """`latency_s`: how long the port may sit on bytes it has received."""
         self._silence_s = silence_s
         self._character_s = character_s
+        self._latency_s = latency_s
         self._returns: bool | None = None  # whether this line returns what we send
         self._due = b""  # what has yet to come back
         self._came = b""  # what has come back of the same frame
@@ -31,7 +34,11 @@ class Echo:
         """We began to send `frame` at `now`, monotonic seconds. `telling`: no client could send the same."""
         self._due = b"" if self._returns is False and not telling else frame
         self._came, self._telling, self._missed = b"", telling, False
-        self._until = inf if self._returns else now + len(frame) * self._character_s + self._silence_s
+        if self._returns:
+            self._until = inf
+        else:
+            late_s = self._latency_s if telling and self._returns is None else 0.0
+            self._until = now + len(frame) * self._character_s + self._silence_s + late_s
 
     def strip(self, data: bytes, began: float, gap: float) -> bytes:
         """`data` without the echo; its first byte came at `began`, `gap` seconds after the byte before it."""

@@ -503,6 +503,14 @@ def test_a_late_echo_is_a_collision_as_long_as_it_is_not_known_that_everything_c
     assert answer_and_return(line, READ, READ_ANSWER, rtu_frame(US, READ_ANSWER)) == []
 
 
+def test_the_first_echo_that_tells_may_be_as_late_as_the_port() -> None:
+    for gap, heard in [(8, []), (9, [collision(READ_ANSWER)])]:  # t3.5 and five characters after its time
+        line = Line(latency_s=5 * CHARACTER_S)
+        answer_and_return(line, READ, READ_ANSWER)
+        line.now += 9 * CHARACTER_S
+        assert line.hear(rtu_frame(US, READ_ANSWER), gap=gap) == heard
+
+
 def test_a_garbled_echo_says_nothing_about_the_line() -> None:
     line = Line()
     assert answer_and_return(line, READ, READ_ANSWER, spoilt(rtu_frame(US, READ_ANSWER))) == [GARBLED]
