@@ -82,6 +82,8 @@ class Bank:
         self._mailboxes: dict[int, tuple[Mailbox, Any]] = {}
         """Register → the mailbox that it belongs to, and its record."""
         self._owners: list[Ownership] = []
+        self._matrix_stale: set[tuple[int, int]] = set()
+        """Places of the matrices that are encoded when the gateway block is read next."""
         self._matrix = [(p, encoder(p, ones_complement=fmt.ones_complement), matrix_source_of(p, fmt)) for p in MATRIX]
         self._counters = {
             point.name: (point, encoder(point, ones_complement=fmt.ones_complement), point.getter())
@@ -186,7 +188,7 @@ class Bank:
             if place and self._state[place * BLOCKS + block] != NOT_SERVED:
                 self._state[place * BLOCKS + block] = STALE
                 if block < COMMAND_BLOCK:
-                    self._refresh_matrix(place, block)
+                    self._matrix_stale.add((place, block))
         changed.clear()
         for block in range(BLOCKS):
             self._state[block] = STALE
@@ -210,6 +212,11 @@ class Bank:
 
     def _refresh(self, block: int) -> None:
         blocks = range(BLOCKS) if block < BLOCKS else (block,)
+        if block < BLOCKS:
+            for place, k in self._matrix_stale:
+                if place in self.records.charge_points:  # still configured
+                    self._refresh_matrix(place, k)
+            self._matrix_stale.clear()
         for each in blocks:
             for image in self._images.get(each, ()):
                 values = image.codec.values(image.record)
