@@ -7,13 +7,13 @@ from pathlib import Path
 from tests.house.generated import DOCUMENTS
 from tests.house.sources import PROJECT, expect_none, files, plant
 
-# Written in pieces, so that this file does not hold what it looks for.
-REGISTRIES = [
-    ".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("deb", "debian", "org"), ("npmjs", "org"))
-]
-INDEX_OPTIONS = ["--" + option for option in ("index-url", "extra-index-url", "find-links", "trusted-host")]
-PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\"'\\nr]*[A-Za-z0-9+/]{40}")
-HOMES = re.compile(r"(?<![\w.>)}-])/(?:work|root|home/[a-z]\w*|Users/\w+|tmp/\w+)/")
+# Written so that this file does not hold what it looks for.
+FOREIGN = {
+    "names a registry": re.compile(r"pypi\.org|pythonhosted\.org|deb\.debian\.org|npmjs\.org"),
+    "chooses a registry": re.compile(r"--(?:index-url|extra-index-url|find-links|trusted-host)\b"),
+    "names a place of one machine": re.compile(r"(?<![\w.>)}-])/(?:work|root|home/[a-z]\w*|Users/\w+|tmp/\w+)/"),
+    "holds a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\"'\\nr]*[A-Za-z0-9+/]{40}"),
+}
 
 
 def texts(root: Path) -> Iterator[tuple[Path, str]]:
@@ -89,12 +89,11 @@ def foreign_matter(root: Path) -> list[str]:
     """Addresses of package registries, places of one machine, and keys."""
     wrong = []
     for path, text in texts(root):
-        for number, line in enumerate(text.splitlines(), 1):
-            where = f"{path.relative_to(root)}:{number}"
-            wrong += [f"{where} names the registry {host}" for host in REGISTRIES if host in line]
-            wrong += [f"{where} chooses a registry: {option}" for option in INDEX_OPTIONS if option in line]
-            wrong += [f"{where} names a place of one machine: {found}" for found in HOMES.findall(line)]
-        wrong += [f"{path.relative_to(root)} holds a private key" for _ in PRIVATE_KEY.findall(text)]
+        name = path.relative_to(root)
+        for what, pattern in FOREIGN.items():
+            for found in pattern.finditer(text):
+                line = text.count("\n", 0, found.start()) + 1
+                wrong.append(f"{name}:{line} {what}: {found[0][:40]}")
     return wrong
 
 
@@ -156,23 +155,23 @@ def test_a_stale_document_is_named(tmp_path: Path) -> None:
 
 
 def test_foreign_matter_is_named(tmp_path: Path) -> None:
-    place = "/".join(("", "home", "ada", "x"))
+    registry, option, place = ".".join(("pypi", "org")), "--" + "index-url", "/".join(("", "home", "ada", "x"))
     marker = "-----BEGIN EC PRIVATE KEY-----"
     key = marker + "\n" + "MHcCAQEE" * 8
     plant(
         tmp_path,
         {
-            "a.txt": f"https://{REGISTRIES[0]}/simple\n{INDEX_OPTIONS[0]} x\ncp {place} /etc/x\n{key}\n",
-            "key.py": f'KEY = "{key}"'.replace("\n", "\\n"),
+            "a.txt": f"https://{registry}/simple\n{option} x\ncp {place} /etc/x\n{key}\n",
             "fine.txt": f"{marker}\nshort\n/usr/bin/python3 $HOME/work/x ../root/y\n",
+            "key.py": f'KEY = "{key}"'.replace("\n", "\\n"),
             ".venv/lib/x.txt": key,
         },
     )
     (tmp_path / "picture.png").write_bytes(b"\xff\xd8" + key.encode())
     assert foreign_matter(tmp_path) == [
-        "a.txt:1 names the registry " + REGISTRIES[0],
-        "a.txt:2 chooses a registry: " + INDEX_OPTIONS[0],
+        "a.txt:1 names a registry: " + registry,
+        "a.txt:2 chooses a registry: " + option,
         "a.txt:3 names a place of one machine: " + place[:-1],
-        "a.txt holds a private key",
-        "key.py holds a private key",
+        f"a.txt:4 holds a private key: {key[:40]}",
+        "key.py:1 holds a private key: " + key[:40].replace("\n", "\\n")[:40],
     ]
