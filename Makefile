@@ -55,6 +55,7 @@ docs: setup ## write the documents that are printed from the code anew
 bench: ## the benchmarks beside their peers, as ratios
 	@.ci/setup bench
 	@$(python) -m tests.bench.modbus
+	@$(python) -m tests.bench.ocpp
 
 .PHONY: lock
 lock: setup ## write the locks anew from requirements*.in; UPGRADE=1 takes newer releases
