@@ -6,8 +6,8 @@ from typing import Any
 
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp.schema_fields import ChargingProfile, ChargingSchedule, ChargingSchedulePeriod
-from gatewayd.site.charging_profile import ClearProfiles, CompositeSchedule, GetSchedule, Profile, SetProfile
-from gatewayd.site.codes import RateUnit
+from gatewayd.site.charging_profile import ClearProfiles, CompositeSchedule, GetSchedule, Period, Profile, SetProfile
+from gatewayd.site.codes import ProfileKind, ProfilePurpose, ProfileRecurrency, RateUnit
 from gatewayd.site.timestamp import format_utc, parse
 
 TENTHS = 10
@@ -72,3 +72,34 @@ def composite_schedule(answer: core.GetCompositeScheduleAnswer) -> CompositeSche
         start = parse(schedule.startSchedule)
     periods = tuple((period.startPeriod, period.limit) for period in schedule.chargingSchedulePeriod)
     return CompositeSchedule(RateUnit[schedule.chargingRateUnit], start, periods)
+
+
+def profile_of(seen: ChargingProfile) -> Profile:
+    """What a central system upstream sent, as the site thinks of it; times that make no sense are absent."""
+    schedule = seen.chargingSchedule
+    return Profile(
+        seen.chargingProfileId,
+        ProfilePurpose[seen.chargingProfilePurpose],
+        ProfileKind[seen.chargingProfileKind],
+        seen.stackLevel,
+        RateUnit[schedule.chargingRateUnit],
+        tuple(Period(each.startPeriod, round(each.limit * TENTHS)) for each in schedule.chargingSchedulePeriod),
+        next((each.numberPhases for each in schedule.chargingSchedulePeriod), None),
+        ProfileRecurrency[seen.recurrencyKind] if seen.recurrencyKind else ProfileRecurrency.none,
+        seen.transactionId,
+        _epoch(seen.validFrom),
+        _epoch(seen.validTo),
+        _epoch(schedule.startSchedule),
+        schedule.duration,
+    )
+
+
+def _epoch(text: str | None) -> int | None:
+    found = parse(text)
+    return None if found is None else round(found)
+
+
+def profiles_to_clear(seen: core.ClearChargingProfile) -> ClearProfiles:
+    """Which ones a central system upstream wants gone."""
+    purpose = None if seen.chargingProfilePurpose is None else ProfilePurpose[seen.chargingProfilePurpose]
+    return ClearProfiles(seen.id, seen.connectorId, purpose, seen.stackLevel)

@@ -36,7 +36,7 @@ NO_ANSWER_CLOSE = 1002
 class Send:
     """Send this text, once the journal is committed up to `durable` (0: at once)."""
 
-    text: str
+    text: str | bytes
     durable: int = 0
     withheld: bool = False
     """Not sent at all if the commit fails: the charge point repeats what it gets no answer to (promises, R5)."""
@@ -146,16 +146,20 @@ class Session:
             return
         self.heard(now)
         self.charge_point.message_at = now
-        frame = frames.parse(text)
+        self._take(frames.parse(text), text, now)
+        if not self._heard:
+            self._heard = True
+            if not self.charge_point.registered:
+                self.charge_point.bank.site.agenda.at(now + SILENT_BOOT_S, self._came_back)
+
+    def _take(self, frame: frames.Frame, text: str | bytes, now: float) -> None:
+        """One message, read and as it came."""
         if isinstance(frame, frames.Call):
             self._called(frame, now)
         elif isinstance(frame, frames.BadFrame):
             self._bad(frame, now)
         else:
             self._answered(frame, now)
-        if not self._heard:
-            self._heard = True
-            self._expect_no_boot(now)
 
     def heard(self, now: float) -> None:
         """Any sign of life, a pong for instance: the values are to be trusted again."""
@@ -248,7 +252,7 @@ class Session:
         if self._open:
             self._send(frames.call_result(call_id, schema.encode(payload)), durable, withheld=withheld)
 
-    def _send(self, text: str, durable: int = 0, *, withheld: bool = False) -> None:
+    def _send(self, text: str | bytes, durable: int = 0, *, withheld: bool = False) -> None:
         if self.closing:
             return
         site = self.charge_point.bank.site
@@ -267,28 +271,21 @@ class Session:
         for hook in cp.bank.site.on_registered:
             hook(cp, now)
 
-    def _expect_no_boot(self, now: float) -> None:
-        """The first message was heard; if no BootNotification follows, the charge point came back without one."""
+    def _came_back(self, now: float) -> None:
+        """The first message was heard, and no BootNotification followed: the charge point came back without one."""
         cp = self.charge_point
-
-        def came_back(then: float) -> None:
-            if not self._open or cp.registered:
-                return
-            cp.note_quirk(QuirkBits.no_boot_notification)
-            self.register(then)
-            if not cp.booted:
-                boot = Command(CommandCode.TriggerMessage, QUIET, p1=TriggerCode.BootNotification, slot="own/boot")
-                cp.booted = True  # asked once per charge point (quirk C9)
-                self.offer(boot, then)
-            if cp.own_questions and any(connector.status == Status.unknown for connector in cp.real_connectors):
-                # We were started anew, it was not: what it said before nobody knows, and it will not say it again.
-                status = Command(
-                    CommandCode.TriggerMessage, QUIET, p1=TriggerCode.StatusNotification, slot="own/status"
-                )
-                self.offer(status, then)
-
-        if not cp.registered:
-            cp.bank.site.agenda.at(now + SILENT_BOOT_S, came_back)
+        if not self._open or cp.registered:
+            return
+        cp.note_quirk(QuirkBits.no_boot_notification)
+        self.register(now)
+        if not cp.booted:
+            boot = Command(CommandCode.TriggerMessage, QUIET, p1=TriggerCode.BootNotification, slot="own/boot")
+            cp.booted = True  # asked once per charge point (quirk C9)
+            self.offer(boot, now)
+        if cp.own_questions and any(connector.status == Status.unknown for connector in cp.real_connectors):
+            # We were started anew, it was not: what it said before nobody knows, and it will not say it again.
+            status = Command(CommandCode.TriggerMessage, QUIET, p1=TriggerCode.StatusNotification, slot="own/status")
+            self.offer(status, now)
 
     # --- Calls to the charge point --------------------------------------------------------------------------
 

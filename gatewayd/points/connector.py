@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from gatewayd.points.point import Point, Value
 from gatewayd.site import limits
-from gatewayd.site.codes import CommandCode, ConnectorBits, LimitResult, Status, TriggerCode
+from gatewayd.site.codes import CommandCode, ConnectorBits, LimitResult, RateUnit, Status, TriggerCode
 from gatewayd.site.connector import Connector
 from gatewayd.site.limit import NO_LIMIT
+from gatewayd.site.limit_policy import converted
 from gatewayd.site.setpoint import command_trigger, write_operative, write_start, write_start_id_tag
 
 WH_PER_ENERGY_STEP = 100
@@ -74,6 +75,15 @@ def _duration(c: Connector) -> Value:
 
 def _energy_limit_steps(c: Connector) -> int:
     return min(c.energy_limit_wh // WH_PER_ENERGY_STEP, 65534)
+
+
+def _limit_upstream(c: Connector) -> Value:
+    """In the unit in which `limit` was written, as `limit_active`."""
+    limit = c.limit
+    if limit.upstream == NO_LIMIT:
+        return NO_LIMIT
+    per_ampere = limit.supply.watts_per_ampere(limit.written_phases)
+    return converted(limit.upstream, RateUnit(limit.upstream_unit), RateUnit(limit.written_unit), per_ampere)
 
 
 def _limit_active(c: Connector) -> Value:
@@ -222,7 +232,7 @@ CONNECTOR = [
     Point(223, "trigger_state", "u16", "R", enum="command_state", source="outcome.state"),
     Point(224, "trigger_result", "u16", "R", enum="result", source="outcome.result"),
     Point(225, "trigger_error", "u16", "R", enum="command_error", source="outcome.error"),
-    Point(226, "limit_upstream", "i32", "R", "0.1 A or 0.1 W", source="limit.upstream",
+    Point(226, "limit_upstream", "i32", "R", "0.1 A or 0.1 W", source=_limit_upstream,
           description="bridge role: what the central system set; -1 = none"),
     Point(228, "session_count", "u32", "R", description="transactions since the last factory reset",
           source="session_count"),

@@ -20,6 +20,7 @@ from gatewayd.site.local_control import permitted
 from gatewayd.site.owner import Ownership
 from gatewayd.site.tag_list import Held
 from gatewayd.site.transaction import Transactions
+from gatewayd.site.upstream_profiles import UpstreamProfiles
 
 if TYPE_CHECKING:
     from gatewayd.site.model import BankRecords
@@ -97,6 +98,7 @@ class ChargePoint:
     """Bridge role: the BMS may use what `local_control` lists."""
     upstream: bool = False
     """Bridge role: the link to the central system is up."""
+    upstream_profiles: UpstreamProfiles = field(default_factory=UpstreamProfiles)
     clock_bad: bool = False
     silent: bool = False
     """Connected, but nothing was heard for too long."""
@@ -106,6 +108,12 @@ class ChargePoint:
     """0..3, of its last link."""
     authenticated: bool = False
     """On its last link it showed a password or a certificate."""
+    certificate_until: int = 0
+    """When the certificate that the gateway's authority signed for it ends, epoch seconds; 0: there is none."""
+    signed_chain: str = ""
+    """A certificate that waits to be delivered, PEM."""
+    certificate_pause_until: float = 0.0
+    """Monotonic: earlier requests for a certificate are not looked at."""
     connected_epoch: float | None = None
     heartbeat_at: float | None = None
     message_at: float | None = None
