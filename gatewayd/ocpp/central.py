@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewayd.ocpp import heard
 from gatewayd.ocpp import schema_core as core
-from gatewayd.ocpp import schema_security as security
+from gatewayd.ocpp.certificate_signing import sign_certificate
 from gatewayd.ocpp.heard import Said
 from gatewayd.ocpp.schema_fields import Empty, IdTagInfo, Payload
 from gatewayd.site import sessions
@@ -173,23 +173,6 @@ def data_transfer(call: Inbound, request: core.DataTransfer) -> None:
 
 
 # --- Firmware, diagnostics, security ------------------------------------------------------------------------------
-
-
-def sign_certificate(call: Inbound, request: security.SignCertificate) -> None:
-    """Rejected until the gateway has an authority to sign with, unless the BMS is asked."""
-    if "SignCertificate" not in call.session.ask_bms:
-        call.reply(security.SignCertificateAnswer("Rejected"))
-        return
-    call.ask(
-        Request(
-            RequestType.SignCertificate,
-            timestamp=call.epoch,
-            text=request.csr,
-        ),
-        lambda verdict: call.reply(
-            security.SignCertificateAnswer(verdict.status.name), call.charge_point.bank.site.journal.written
-        ),
-    )
 
 
 def _acknowledged(told: Callable[[Inbound, Any], None]) -> Callable[[Inbound, Any], None]:

@@ -39,6 +39,8 @@ READ_ONLY = 1
 OWN_START_S = 300.0
 """A tag of our own RemoteStart is accepted unasked on its connector this long (modbus.md, Decision mailbox)."""
 ID_TAG_LENGTH = 20
+SECURITY_PROFILE = "securityprofile"
+"""A configuration key; charge points compare them without case."""
 
 
 class BadParameter(Exception):
@@ -119,6 +121,18 @@ def _availability(cp: ChargePoint, command: Command) -> Payload:
         raise BadParameter("p1")
     kind = core.ChangeAvailability
     return kind(_connector(cp, command, lowest=0), "Operative" if command.p1 else "Inoperative")
+
+
+def _change_configuration(cp: ChargePoint, command: Command) -> Payload:
+    key, value = _required(command.key, "key"), command.value
+    if (
+        key.strip().casefold() == SECURITY_PROFILE
+        and value.strip().isdecimal()
+        and int(value) < (cp.security_profile or 0)
+    ):
+        # Over the very connection that it would weaken (security whitepaper, 2.1).
+        raise BadParameter(f"SecurityProfile {int(value)} is lower than {cp.security_profile}, which it has")
+    return core.ChangeConfiguration(key, value)
 
 
 TRIGGERS = {
@@ -310,9 +324,7 @@ OPERATIONS: dict[CommandCode, Operation] = {
     CommandCode.ResetHard: Operation("Reset", lambda cp, c: core.Reset("Hard"), by_status),
     CommandCode.ChangeAvailability: Operation("ChangeAvailability", _availability, by_status),
     CommandCode.ClearCache: Operation("ClearCache", lambda cp, c: core.ClearCache(), by_status),
-    CommandCode.ChangeConfiguration: Operation(
-        "ChangeConfiguration", lambda cp, c: core.ChangeConfiguration(_required(c.key, "key"), c.value), by_status
-    ),
+    CommandCode.ChangeConfiguration: Operation("ChangeConfiguration", _change_configuration, by_status),
     CommandCode.GetConfiguration: Operation(
         "GetConfiguration", lambda cp, c: core.GetConfiguration([_required(c.key, "key")]), _configuration
     ),

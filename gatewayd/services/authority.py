@@ -8,7 +8,8 @@ Made on the first start in the state directory, so no two gateways share a key (
 | `authority.key` | its key | 600 |
 | `server.pem`, `server.key` | what the gateway shows on TLS listeners, signed by the authority | 644, 600 |
 
-The server certificate is renewed when a third of its life is left, or when the gateway's names have changed.
+The server certificate is renewed when a third of its life is left, or when the gateway's names have changed. Its key
+stays: it may stand in a request at somebody else's authority, or be pinned in a charge point.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from gatewayd.site.certificate import Signed, UnusableRequest
 
 AUTHORITY_LIFE = timedelta(days=365 * 25)
 """Longer than the building's charge points: replacing the root means visiting each of them."""
@@ -36,14 +39,12 @@ RENEW_BEFORE = 1 / 3
 """Share of the life that is left when the server certificate is renewed."""
 RSA_BITS = 2048
 """The OCPP 1.6 security whitepaper's minimum, and the most that small charge points take (quirk H8)."""
+EC_BITS = 224
+"""The whitepaper's minimum of elliptic curves."""
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """Not valid before: a gateway without a clock boots at its build time and must trust itself."""
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-
-
-class UnusableRequest(ValueError):
-    """A certificate signing request that will not be signed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,16 @@ class Authority:
     def __init__(self, directory: Path, name: str, key_type: str = "rsa", *, now: datetime) -> None:
         """Load the authority in `directory`, or make one of `key_type` rsa or ec. Raises OSError, ValueError."""
         self._directory, self._name, self._key_type = directory, name, key_type
+        self._read_key: tuple[bytes, object] | None = None
+        """The server's key as it stood in its file: reading one takes as long as using it a hundred times."""
         certificate_file, key_file = directory / "authority.pem", directory / "authority.key"
         if certificate_file.exists() and key_file.exists():
             self._certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
             key = serialization.load_pem_private_key(key_file.read_bytes(), None)
             if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
                 raise ValueError("authority.key is neither RSA nor EC")
+            if key.public_key() != self._certificate.public_key():
+                raise ValueError("authority.key does not belong to authority.pem")
             self._key: PrivateKey = key
             return
         self._key = new_key(key_type)
@@ -101,17 +106,32 @@ class Authority:
                 _alternative_names(found) == wanted
                 and not is_due(found, now)
                 and found.issuer == self._certificate.subject
+                and found.public_key() == self._server_key().public_key()
             ):
                 return Issued(certificate_file.read_text(), key_file.read_text())
         except (OSError, ValueError):
             pass
-        issued = self._issue_server(wanted, now)
-        write_private(key_file, issued.key)
+        issued = self._issue_server(wanted, self._server_key(), now)
         write_atomically(certificate_file, issued.certificate, 0o644)
         return issued
 
-    def _issue_server(self, names: list[str], now: datetime) -> Issued:
-        key = new_key(self._key_type)
+    def _server_key(self) -> PrivateKey:
+        """The present one, or a new one where there is none of this kind."""
+        file = self._directory / "server.key"
+        kind = ec.EllipticCurvePrivateKey if self._key_type == "ec" else rsa.RSAPrivateKey
+        try:
+            text = file.read_bytes()
+            if self._read_key is None or self._read_key[0] != text:
+                self._read_key = text, serialization.load_pem_private_key(text, None)
+        except (OSError, ValueError):
+            self._read_key = None
+        key = self._read_key[1] if self._read_key else None
+        if not isinstance(key, kind):
+            key = new_key(self._key_type)
+            write_private(file, key_pem(key))
+        return key
+
+    def _issue_server(self, names: list[str], key: PrivateKey, now: datetime) -> Issued:
         builder = _builder(_subject(self._name), self._certificate.subject, key.public_key(), now, SERVER_LIFE)
         certificate = (
             builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
@@ -123,26 +143,12 @@ class Authority:
         )
         return Issued(certificate_pem(certificate) + self.certificate, key_pem(key))
 
-    def sign(self, request_pem: str, identity: str, *, now: datetime) -> str:
-        """Sign a charge point's request (SignCertificate); the chain as PEM, its own certificate first.
+    def sign(self, request_pem: str, identity: str, *, now: datetime) -> Signed:
+        """Sign a charge point's request (SignCertificate).
 
         The common name must be the charge point's identity, the key RSA of 2048 bits or more or EC of 224 or more.
         Raises UnusableRequest."""
-        try:
-            request = x509.load_pem_x509_csr(request_pem.encode())
-        except ValueError as error:
-            raise UnusableRequest(f"not a PEM request: {error}") from None
-        if not request.is_signature_valid:
-            raise UnusableRequest("its signature does not fit its key")
-        key = request.public_key()
-        if isinstance(key, rsa.RSAPublicKey):
-            good = key.key_size >= RSA_BITS
-        else:
-            good = isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 224
-        if not good or not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-            raise UnusableRequest("its key is weaker than the OCPP security whitepaper allows")
-        if common_name(request.subject) != identity:
-            raise UnusableRequest(f"its common name is not {identity!r}")
+        request, key = _read(request_pem, identity)
         builder = _builder(request.subject, self._certificate.subject, key, now, CHARGE_POINT_LIFE)
         certificate = (
             builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -151,17 +157,41 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return certificate_pem(certificate) + self.certificate
+        until = int(certificate.not_valid_after_utc.timestamp())
+        return Signed(certificate_pem(certificate) + self.certificate, until)
+
+    def check(self, request_pem: str, identity: str) -> None:
+        """Raises UnusableRequest for what `sign` would not sign."""
+        _read(request_pem, identity)
 
     def request(self, names: Iterable[str]) -> str:
-        """A signing request for the server's present key, for an authority of the user's. Raises OSError."""
-        key: CertificateIssuerPrivateKeyTypes = serialization.load_pem_private_key(  # type: ignore[assignment]
-            (self._directory / "server.key").read_bytes(), None
-        )
+        """A signing request for the server's key, for an authority of the user's. Raises OSError."""
         alternative = x509.SubjectAlternativeName([_general_name(name) for name in sorted(set(names))])
         builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(self._name))
-        request = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())
+        request = builder.add_extension(alternative, critical=False).sign(self._server_key(), hashes.SHA256())
         return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _read(
+    request_pem: str, identity: str
+) -> tuple[x509.CertificateSigningRequest, rsa.RSAPublicKey | ec.EllipticCurvePublicKey]:
+    """A request that may be signed, and its key. Raises UnusableRequest."""
+    try:
+        request = x509.load_pem_x509_csr(request_pem.encode())
+        key, name, genuine = request.public_key(), common_name(request.subject), request.is_signature_valid
+    except ValueError:
+        raise UnusableRequest("it is no PEM request") from None
+    except UnsupportedAlgorithm:
+        raise UnusableRequest("its kind of key or signature is not known here") from None
+    if not genuine:
+        raise UnusableRequest("its signature does not fit its key")
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise UnusableRequest("its key is neither RSA nor EC")
+    if key.key_size < (RSA_BITS if isinstance(key, rsa.RSAPublicKey) else EC_BITS):
+        raise UnusableRequest("its key is weaker than the OCPP security whitepaper allows")
+    if name != identity:
+        raise UnusableRequest(f"its common name is {name!r}, not {identity!r}")
+    return request, key
 
 
 def new_key(key_type: str) -> PrivateKey:

@@ -23,8 +23,17 @@ CIPHERS = ":".join(
 prefer. TLS 1.3 brings its own."""
 
 
+CERTIFICATE, KEY, AUTHORITIES = "certificate", "key", "authorities"
+"""What may be unusable."""
+
+
 class UnusableCertificate(ValueError):
-    """A certificate, a key or a list of authorities that TLS cannot use; the message says why and holds no secret."""
+    """A certificate, a key or authorities that TLS cannot use. `part` says which of the three, or in which key of the
+    configuration it stands; `why` what is wrong, and nothing secret."""
+
+    def __init__(self, part: str, why: str) -> None:
+        super().__init__(f"{part}: {why}")
+        self.part, self.why = part, why
 
 
 def server_context(certificate: str, key: str, client_roots: str = "", *, required: bool = True) -> ssl.SSLContext:
@@ -66,34 +75,42 @@ def _harden(context: ssl.SSLContext) -> None:
 
 
 def _show(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    _check(CERTIFICATE, certificate)
     descriptor = os.memfd_create("certificate")
     try:
         with open(descriptor, "w", encoding="ascii", closefd=False) as file:
             file.write(f"{certificate}\n{key}\n")
         context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_passphrase)
+    except UnicodeEncodeError:
+        raise UnusableCertificate(KEY, "it is no PEM text") from None
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise UnusableCertificate("the key does not belong to the certificate") from None
-        raise UnusableCertificate(f"no certificate with its key: {_reason(error)}") from None
-    except UnicodeEncodeError:
-        raise UnusableCertificate("no certificate with its key: it is no PEM text") from None
+            raise UnusableCertificate(KEY, "it does not belong to the certificate") from None
+        part = CERTIFICATE if str(error.reason).startswith(("EE_", "CA_")) else KEY
+        raise UnusableCertificate(part, _plain(error)) from None
     finally:
         os.close(descriptor)
 
 
 def _no_passphrase() -> str:
     """Without this, OpenSSL asks on the terminal."""
-    raise UnusableCertificate("the key is encrypted, and nobody is there to type its passphrase")
+    raise UnusableCertificate(KEY, "it is encrypted, and nobody is there to type its passphrase")
 
 
 def _believe(context: ssl.SSLContext, roots: str) -> None:
+    _check(AUTHORITIES, roots)
+    context.load_verify_locations(cadata=roots)
+
+
+def _check(part: str, certificates: str) -> None:
+    """Whether this holds readable certificates and nothing that cannot be read."""
     try:
-        context.load_verify_locations(cadata=roots)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
     except (ssl.SSLError, ValueError) as error:
-        raise UnusableCertificate(f"no certificate of an authority: {_reason(error)}") from None
+        raise UnusableCertificate(part, _plain(error)) from None
 
 
-def _reason(error: Exception) -> str:
+def _plain(error: Exception) -> str:
     """What OpenSSL says, without the place in its source."""
-    words = getattr(error, "reason", None)
-    return str(words).lower().replace("_", " ") if words else "it is no PEM text"
+    reason = getattr(error, "reason", None)
+    return f"it cannot be used: {reason.lower().replace('_', ' ')}" if reason else "it is no PEM text"

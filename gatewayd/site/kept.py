@@ -18,7 +18,7 @@ KEPT: dict[type, tuple[str, ...]] = {
         "decision_default",
         "site_limit_w",
     ),
-    ChargePoint: ("allowed", "limit_strategy.learned", "fallback.installed", "fallback.confirmed"),
+    ChargePoint: ("allowed", "certificate_until", "limit_strategy.learned", "fallback.installed", "fallback.confirmed"),
     Connector: (
         "enable",
         "operative",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gatewayd.site.agenda import Agenda, Entry
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
+from gatewayd.site.certificate import Signer
 from gatewayd.site.clock import Clock
 from gatewayd.site.codes import DecisionDefault, DiskState, GatewayState, LimitResult, Role, WordOrder
 from gatewayd.site.connector import Connector
@@ -87,6 +88,8 @@ class Site:
     clock: Clock = field(default_factory=Clock)
     counters: Counters = field(default_factory=Counters)
     refusals: Refusals = field(default_factory=Refusals)
+    signer: Signer | None = None
+    """The gateway's own authority; None: it has none, or cannot use it."""
     journal: Journal = field(default_factory=Journal)
     agenda: Agenda = field(default_factory=Agenda)
     banks: list[BankRecords] = field(default_factory=list)
