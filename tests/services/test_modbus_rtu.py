@@ -261,6 +261,12 @@ class Port:
     def send(self, data: bytes) -> None:
         os.write(self._ends[0], data)
 
+    def drain(self) -> None:
+        """What the gateway has said so far is of no interest."""
+        with suppress(BlockingIOError):
+            while os.read(self._ends[0], 4096):
+                pass
+
     async def ask(self, data: bytes, size: int) -> bytes:
         self.send(data)
         answer = b""
