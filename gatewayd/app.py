@@ -16,8 +16,10 @@ import trio
 
 from gatewayd import config as configuration
 from gatewayd.assembly import arrange_line, build_site, build_units, rearrange, reconfigure, restore_site
+from gatewayd.certificates import Certificates
 from gatewayd.config_tables import Config
 from gatewayd.modbus.server import Server
+from gatewayd.ocpp import certificate_signing
 from gatewayd.ocpp.questions import Questions
 from gatewayd.ocpp.session import Session
 from gatewayd.ocpp.stand_in import StandIn
@@ -31,6 +33,7 @@ from gatewayd.services.watchdog import Watchdog
 from gatewayd.site.codes import DiskState, TimeResult, TimeSource
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import CONFIGURATION
+from gatewayd.site.refusal import Refusal
 from gatewayd.state_directory import Paths, announce, wipe
 from hal.contract import STEWARD_SOCKET
 
@@ -96,7 +99,7 @@ class Gateway:
         restored = self._ledger.load()
         serial = str(restored.facts.get("gateway_serial") or secrets.token_hex(8).upper())
         self.site = build_site(config, now, wall(), serial)
-        self.site.on_registered.append(Questions().registered)
+        self.site.on_registered += [Questions().registered, certificate_signing.registered]
         restore_site(self.site, restored)
         if "gateway_serial" not in restored.facts:
             self.site.journal.write(SaveFact("gateway_serial", serial))
@@ -109,7 +112,9 @@ class Gateway:
             durable=self._ledger.durable,
             on_traffic=panel.ocpp_traffic,
             on_links=lambda count: panel.ocpp_link(count > 0),
+            on_refused=self._refused,
         )
+        self._certificates = Certificates(paths.state, self.site, self.listener.show_certificate)
         self._ports: dict[str, int | None] = dict.fromkeys(("modbus_tcp", "ocpp", "ocpp_tls", "web", "metrics"))
         self._running: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
         """The services that can be started anew, by their name in `ports.json`: what ends them, and that they ended."""
@@ -123,6 +128,8 @@ class Gateway:
     async def run(self, say: Callable[[str], None]) -> None:
         """Bind everything, say where, say ready; then run until cancelled."""
         async with self.live():
+            await self._certificates.look(self._config)
+            self._services.start_soon(self._certificates.keep, lambda: self._config)
             for name in SERVED:
                 await self._serve(name)
             await self._serve_line()
@@ -227,19 +234,18 @@ class Gateway:
         )
 
     def _service(self, name: str, sockets: list[socket.socket]) -> Callable[..., Awaitable[None]]:
-        site, config = self.site, self._config
         if name == "modbus_tcp":
             return partial(
                 modbus_tcp.serve,
                 sockets,
                 self.modbus_server(self.units),
-                config.modbus.tcp,
+                self._config.modbus.tcp,
                 on_traffic=self._panel.modbus_traffic,
                 on_clients=self._modbus_clients,
-                on_refused=lambda _address, _why: site.count("modbus_refused"),
+                on_refused=self._modbus_refused,
             )
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
-        return partial(self.listener.serve, listeners, self.links)
+        return partial(self.listener.serve, listeners, self.links, tls=name == "ocpp_tls")
 
     def _stand_in(self, numbers: frozenset[int]) -> None:
         """Simulated charge points stand in for those of these numbers that are configured so."""
@@ -269,6 +275,7 @@ class Gateway:
         arrange_line(self.line_units, self.units, config)
         self._stand_in(changes.charge_points)
         self.listener.rules = listener_rules(config)
+        await self._certificates.look(config)
         for name, tables in RESTARTED_BY.items():
             if tables & changes.tables:
                 try:
@@ -307,6 +314,13 @@ class Gateway:
             clock.result = TimeResult.none
         self.site.touch()
 
+    def _refused(self, refusal: Refusal) -> None:
+        self.site.refusals.note(refusal, self.site.epoch)
+
+    def _modbus_refused(self, refusal: Refusal) -> None:
+        self.site.count("modbus_refused")
+        self._refused(refusal)
+
     def _modbus_clients(self, count: int) -> None:
         self.site.counters.modbus_tcp_clients = count
         self.site.touch()
@@ -339,7 +353,7 @@ RTU_RESTARTED_BY = frozenset({"modbus", "modbus.rtu"})
 
 
 def listener_rules(config: Config) -> Rules:
-    """What the plain listener needs to know of the configuration."""
+    """What the listener needs to know of the configuration."""
     ocpp = config.ocpp
     return Rules(
         ocpp.call_timeout_s,
@@ -348,6 +362,7 @@ def listener_rules(config: Config) -> Rules:
         ocpp.max_message_bytes,
         frozenset(ocpp.ask_bms),
         {entry.identity: entry.password for entry in config.charge_points if entry.password},
+        {entry.identity: entry.min_security_profile for entry in config.charge_points},
     )
 
 
@@ -360,8 +375,20 @@ def _ocpp_place(config: Config) -> tuple[str, int] | None:
     return (config.ocpp.host, config.ocpp.port) if config.ocpp.port >= 0 else None
 
 
-SERVED: dict[str, Callable[[Config], tuple[str, int] | None]] = {"modbus_tcp": _modbus_place, "ocpp": _ocpp_place}
+def _ocpp_tls_place(config: Config) -> tuple[str, int] | None:
+    return (config.ocpp.host, config.ocpp.tls.port) if config.ocpp.tls.port >= 0 else None
+
+
+SERVED: dict[str, Callable[[Config], tuple[str, int] | None]] = {
+    "modbus_tcp": _modbus_place,
+    "ocpp": _ocpp_place,
+    "ocpp_tls": _ocpp_tls_place,
+}
 """Service by its name in `ports.json` → where it listens, None = off."""
 
-RESTARTED_BY = {"modbus_tcp": frozenset({"modbus", "modbus.tcp"}), "ocpp": frozenset({"ocpp"})}
+RESTARTED_BY = {
+    "modbus_tcp": frozenset({"modbus", "modbus.tcp"}),
+    "ocpp": frozenset({"ocpp"}),
+    "ocpp_tls": frozenset({"ocpp", "ocpp.tls"}),
+}
 """Which tables of the configuration start a service anew when they change at SIGHUP."""

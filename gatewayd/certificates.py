@@ -48,8 +48,9 @@ class _Shown:
 class Certificates:
     """Of one gateway; its files stand in the state directory. Signs for charge points, too."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, site: Site, show: Callable[[ssl.SSLContext | None], None]) -> None:
+        """`show` hears what the TLS listener is to use; None: there is nothing that it could."""
+        self._directory, self._site, self._show = directory, site, show
         self._authority: Authority | None = None
         self._made_as: tuple[str, str] | None = None
         self._shown: _Shown | None = None
@@ -60,23 +61,21 @@ class Certificates:
         self._one_at_a_time = trio.Lock()
         self._changed = trio.Event()
 
-    async def keep(
-        self, config: Callable[[], Config], site: Site, show: Callable[[ssl.SSLContext | None], None]
-    ) -> None:
-        """Look again every minute, and when a charge point got a certificate; `show` hears what the TLS listener is to
-        use."""
+    async def keep(self, config: Callable[[], Config]) -> None:
+        """Look again every minute, and when a charge point got a certificate."""
         while True:
             with trio.move_on_after(LOOK_AGAIN_S):
                 await self._changed.wait()
             self._changed = trio.Event()
-            await self.look(config(), site, show)
+            await self.look(config())
 
-    async def look(self, config: Config, site: Site, show: Callable[[ssl.SSLContext | None], None]) -> None:
+    async def look(self, config: Config) -> None:
         """`refresh`, and tell everybody."""
+        site = self._site
         async with self._one_at_a_time:
             ask = any(charge_point.certificate_until for charge_point in site.charge_points.values())
             await trio.to_thread.run_sync(partial(self.refresh, config, site.epoch, ask=ask))
-            show(self.context)
+            self._show(self.context)
             for name in (AUTHORITY, CERTIFICATE):
                 site.trouble(name, there=name in self.troubles)
             site.signer = self if self._authority is not None else None

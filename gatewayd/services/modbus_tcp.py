@@ -25,6 +25,7 @@ import trio
 from gatewayd.config import ModbusTcp
 from gatewayd.modbus.places import Place, place_to_take
 from gatewayd.modbus.server import Server, TcpSession
+from gatewayd.site.refusal import Cause, Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -131,14 +132,14 @@ async def serve(
     *,
     on_traffic: Callable[[], None],
     on_clients: Callable[[int], None],
-    on_refused: Callable[[str, str], None],
+    on_refused: Callable[[Refusal], None],
     clock: Callable[[], float] = trio.current_time,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; then every socket is closed, the listeners too.
 
-    `on_traffic()` after each wake-up that brought requests, `on_clients(count)` when it changes, `on_refused(address,
-    why)` for each client turned away.
+    `on_traffic()` after each wake-up that brought requests, `on_clients(count)` when it changes, `on_refused` for
+    each client turned away.
     """
     pump = _Pump(listeners, server, config, on_traffic, on_clients, on_refused, clock)
     try:
@@ -160,7 +161,7 @@ class _Pump:
         config: ModbusTcp,
         on_traffic: Callable[[], None],
         on_clients: Callable[[int], None],
-        on_refused: Callable[[str, str], None],
+        on_refused: Callable[[Refusal], None],
         clock: Callable[[], float],
     ) -> None:
         self._server = server
@@ -285,13 +286,13 @@ class _Pump:
 
     def _admit(self, sock: socket.socket, client: Client, now: float) -> None:
         if self._allow and not _allowed(client.address, self._allow):
-            self._refuse(sock, client, now, "not in modbus.tcp.allow")
+            self._refuse(sock, client, now, Cause.address_not_allowed, "not in modbus.tcp.allow")
             return
         if len(self._connections) >= self._max_clients:
             connections = tuple(self._connections.values())
             index = place_to_take(client.address, [_place(connection) for connection in connections], now)
             if index is None:
-                self._refuse(sock, client, now, f"all {self._max_clients} places are taken")
+                self._refuse(sock, client, now, Cause.too_many_clients, f"all {self._max_clients} places are taken")
                 return
             self._end(connections[index], now, f"its place was given to {client}")
         try:
@@ -308,9 +309,9 @@ class _Pump:
         self._on_clients(len(self._connections))
         self._log(logging.INFO, now, "Modbus TCP client %s connected", client)
 
-    def _refuse(self, sock: socket.socket, client: Client, now: float, why: str) -> None:
+    def _refuse(self, sock: socket.socket, client: Client, now: float, cause: Cause, why: str) -> None:
         sock.close()
-        self._on_refused(client.address, why)
+        self._on_refused(Refusal(cause, why, address=client.address))
         self._log(logging.WARNING, now, "Modbus TCP client %s refused: %s", client, why)
 
     def _end(self, connection: _Connection, now: float, why: str) -> None:

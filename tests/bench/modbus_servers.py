@@ -44,7 +44,7 @@ async def gateway() -> None:
             config.modbus.tcp,
             on_traffic=lambda: None,
             on_clients=lambda count: None,
-            on_refused=lambda address, why: None,
+            on_refused=lambda refusal: None,
         )
 
 

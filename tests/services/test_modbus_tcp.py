@@ -124,7 +124,7 @@ class Gateway:
             self.config,
             on_traffic=self.on_traffic,
             on_clients=self.clients.append,
-            on_refused=lambda address, why: self.refused.append((address, why)),
+            on_refused=lambda refusal: self.refused.append((refusal.address, refusal.why)),
             task_status=task_status,
         )
 
@@ -311,8 +311,11 @@ async def test_a_client_that_does_not_read_is_not_read(clock: MockClock, pumps: 
         more = range(asked, asked + 1000)
         await clogged.send(b"".join(read(3300, 125, transaction=number & 0xFFFF) for number in more))
         assert await good.is_served()
-        waiting_in_kernel = ioctl(connection.sock, FIONREAD, bytes(4))
-        assert int.from_bytes(waiting_in_kernel, sys.byteorder) > modbus_tcp.RECEIVE_BYTES
+
+        def waits_in_the_kernel() -> int:
+            return int.from_bytes(ioctl(connection.sock, FIONREAD, bytes(4)), sys.byteorder)
+
+        await gateway.settled(lambda: waits_in_the_kernel() > modbus_tcp.RECEIVE_BYTES)
         assert len(connection.unsent) <= (modbus_tcp.RECEIVE_BYTES // 12 + 1) * 259
         # Nothing was lost: everything that was asked is answered, in order, once the client reads.
         for number in range(more.stop):

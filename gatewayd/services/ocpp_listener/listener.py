@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+import ssl
 import traceback
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 from wsproto.utilities import LocalProtocolError
 
 from gatewayd.ocpp import handshake
+from gatewayd.ocpp.bridge import Bridge
 from gatewayd.ocpp.handshake import Refused, Upgrade
 from gatewayd.ocpp.session import Session
 from gatewayd.services.ocpp_listener.admission import (
@@ -33,7 +35,7 @@ from gatewayd.services.ocpp_listener.admission import (
     read_head,
 )
 from gatewayd.services.ocpp_listener.crowd import Crowd
-from gatewayd.services.ocpp_listener.link import CLOSE_TIMEOUT_S, DUPLICATE_PROOF_S, Link, Rules, Stream
+from gatewayd.services.ocpp_listener.link import CLOSE_TIMEOUT_S, DUPLICATE_PROOF_S, Link, Partner, Rules, Stream
 from gatewayd.services.ocpp_listener.passwords import Passwords
 from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.services.ocpp_listener.tls_stream import NoTls
@@ -54,7 +56,11 @@ ACCEPT_PAUSE_S = 0.1
 """After accept() failed (no descriptors left, a network gone): waiting connections stay in the kernel's queue."""
 SWITCHING = 101
 """HTTP status of a handshake that completes."""
-NO_SUBPROTOCOL, POLICY_VIOLATION = 1002, 1008
+NO_SUBPROTOCOL, POLICY_VIOLATION, RESTARTING = 1002, 1008, 1012
+
+
+Dial = Callable[[Upgrade, trio.Nursery], Awaitable[Partner]]
+"""Bridge role: the central system's end for who dialled so, living in that nursery. Raises Refused."""
 
 
 class Listener:
@@ -69,21 +75,27 @@ class Listener:
         on_traffic: Callable[[], None] = lambda: None,
         on_links: Callable[[int], None] = lambda _count: None,
         on_refused: Callable[[Refusal], None] = lambda _refusal: None,
+        dial: Dial | None = None,
     ) -> None:
         """`durable(number)` waits for the ledger; `on_links` hears how many charge points are connected;
-        `on_refused` of everybody who is turned away."""
+        `on_refused` of everybody who is turned away; `dial` reaches the central system of a bridged one."""
         self.rules = rules
         """May be replaced while running; connections that stand keep what they began with."""
         self._site = site
         self._durable, self._on_traffic = durable, on_traffic
         self._on_links, self._on_refused = on_links, on_refused
+        self._dial = dial
         self._links: dict[str, Link] = {}
-        self.tls = TlsDoor()
+        self._tls = TlsDoor()
         self._half_open = Crowd(HALF_OPEN_MAX)
         self._doors: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
         """Configured identity → one at a time through its door."""
         self._passwords = Passwords()
         self._log = PeerLog()
+
+    def show_certificate(self, context: ssl.SSLContext | None) -> None:
+        """What connections that begin from now on are secured with; None: nothing, so they are turned away."""
+        self._tls.context = context
 
     async def serve(
         self,
@@ -131,7 +143,7 @@ class Listener:
             async with trio.open_nursery() as library:  # whatever its tasks raise arrives here
                 try:
                     if tls:
-                        stream = secured = await self.tls.secure(stream)
+                        stream = secured = await self._tls.secure(stream)
                         caller = replace(caller, common_name=secured.common_name)
                     head, rest = await read_head(stream)
                     upgrade = handshake.read(head)
@@ -170,6 +182,11 @@ class Listener:
             welcome = charge_point is not None and (upgrade.agreed is not None or charge_point.assume_subprotocol)
             if welcome and not admission.authenticated:
                 await self._dispute(name)
+            partner = None
+            if welcome and charge_point is not None and charge_point.bridged and self._dial is not None:
+                scope.deadline = math.inf  # dialling has a deadline of its own
+                partner = await self._dial(upgrade, library)
+                scope.deadline = trio.current_time() + HEAD_TIMEOUT_S
             request = await wrap_server_stream(
                 library, stream, message_queue_size=MESSAGE_QUEUE, max_message_size=rules.max_message_bytes
             )
@@ -182,7 +199,7 @@ class Listener:
                 charge_point.note_quirk(upgrade.tolerated)
                 if upgrade.agreed is None:
                     charge_point.note_quirk(QuirkBits.no_subprotocol)
-                link = self._enter(charge_point, socket, stream, rules, admission) if welcome else None
+                link = self._enter(charge_point, socket, stream, rules, admission, partner) if welcome else None
         if link is not None:
             await self._stay(link)
             return
@@ -205,12 +222,16 @@ class Listener:
         stream: Stream,
         rules: Rules,
         admission: Admission,
+        partner: Partner | None,
     ) -> Link:
         """It is the charge point's link from now on; an older one has lost its place already."""
         name = charge_point.name
         prefix = secrets.token_hex(4) + "-"
-        session = Session(charge_point, prefix, rules.call_timeout_s, rules.heartbeat_interval_s, rules.ask_bms)
-        link = Link(session, socket, stream, rules, self._durable, self._on_traffic, self._log)
+        if partner is None:
+            session = Session(charge_point, prefix, rules.call_timeout_s, rules.heartbeat_interval_s, rules.ask_bms)
+        else:
+            session = Bridge(charge_point, prefix, rules.call_timeout_s)
+        link = Link(session, socket, stream, rules, self._durable, self._on_traffic, self._log, partner)
         old, self._links[name] = self._links.get(name), link
         if old is not None:
             self._log.say(logging.INFO, "%s: a new connection takes over from the old one", name)
@@ -220,6 +241,8 @@ class Listener:
         link.open()
         if not charge_point.allowed:
             session.close(POLICY_VIOLATION, "not allowed")
+        if charge_point.bridged != (partner is not None):
+            session.close(RESTARTING, "configuration changed")
         self._log.say(logging.INFO, "%s: connected", name)
         self._on_links(len(self._links))
         return link
@@ -227,7 +250,11 @@ class Listener:
     async def _stay(self, link: Link) -> None:
         name = link.session.charge_point.name
         try:
-            await link.run()
+            async with trio.open_nursery() as nursery:
+                if link.partner is not None and isinstance(link.session, Bridge):
+                    nursery.start_soon(link.partner.run, link.session, link.room)
+                await link.run()
+                nursery.cancel_scope.cancel()
         finally:
             if self._links.get(name) is link:
                 del self._links[name]
