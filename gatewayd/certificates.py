@@ -114,7 +114,8 @@ class Certificates:
             return shown
         if own is None:
             raise UnusableCertificate("ocpp.tls.certificate", "without an authority the gateway has none to show")
-        names = own_names(config.gateway.name, config.ocpp.host, config.network.address.partition("/")[0])
+        fixed = config.network.address.partition("/")[0] if config.network.mode == "static" else ""
+        names = own_names(config.gateway.name, config.ocpp.host, fixed)
         issued = own.server(names, now=now)
         return replace(shown, certificate=issued.certificate, key=issued.key)
 

@@ -32,7 +32,10 @@ from gatewayd.site.certificate import Signed, UnusableRequest
 AUTHORITY_LIFE = timedelta(days=365 * 25)
 """Longer than the building's charge points: replacing the root means visiting each of them."""
 SERVER_LIFE = timedelta(days=397)
-"""What browsers accept at most."""
+"""Of the server's certificate, from now on."""
+SERVER_SPAN = timedelta(days=824)
+"""From its first day to its last, which browsers accept at most; the first lies in the past for charge points that come
+without a clock."""
 CHARGE_POINT_LIFE = timedelta(days=365 * 5)
 """Certificates for charge points: many cannot renew by themselves."""
 RENEW_BEFORE = 1 / 3
@@ -132,7 +135,8 @@ class Authority:
         return key
 
     def _issue_server(self, names: list[str], key: PrivateKey, now: datetime) -> Issued:
-        builder = _builder(_subject(self._name), self._certificate.subject, key.public_key(), now, SERVER_LIFE)
+        begins = None if now < EARLIEST else max(EARLIEST, now + SERVER_LIFE - SERVER_SPAN)
+        builder = _builder(_subject(self._name), self._certificate.subject, key.public_key(), now, SERVER_LIFE, begins)
         certificate = (
             builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -260,8 +264,9 @@ def _builder(
     key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
     now: datetime,
     life: timedelta,
+    begins: datetime | None = None,
 ) -> x509.CertificateBuilder:
-    begins = min(EARLIEST, now - timedelta(days=1))
+    begins = begins or min(EARLIEST, now - timedelta(days=1))
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -87,6 +87,15 @@ def test_the_server_certificate_is_renewed_in_time(
     assert (authority.server(names, now=NOW + later) != before) == renewed
 
 
+@pytest.mark.parametrize("years", [0, 1, 2, 10])
+def test_browsers_take_it_and_charge_points_that_were_long_without_a_clock(tmp_path: Path, years: int) -> None:
+    now = NOW + timedelta(days=365 * years)
+    found = load(Authority(tmp_path, "a", "ec", now=now).server(NAMES, now=now).certificate)[0]
+    assert found.not_valid_after_utc - found.not_valid_before_utc <= timedelta(days=825)
+    assert found.not_valid_before_utc <= now - timedelta(days=151)
+    assert found.not_valid_after_utc >= now + timedelta(days=396)
+
+
 def test_a_gateway_without_a_clock_trusts_itself(tmp_path: Path) -> None:
     long_ago = datetime(1970, 1, 1, tzinfo=UTC)
     authority = Authority(tmp_path, "a", "ec", now=long_ago)
