@@ -32,6 +32,10 @@ NO_ANSWER_CLOSE = 1002
 """Protocol error: the peer does not answer Calls."""
 
 
+class SessionBug(BaseException):
+    """Our own session raised: no peer's fault, so no containment boundary of an edge stops it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send this text, once the journal is committed up to `durable` (0: at once)."""

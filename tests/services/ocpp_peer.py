@@ -20,6 +20,8 @@ from gatewayd import config
 from gatewayd.assembly import build_site, build_units
 from gatewayd.points.bank import Bank
 from gatewayd.services.ocpp_listener import Listener, Rules
+from gatewayd.services.ocpp_listener.listener import nobody_upstream
+from gatewayd.services.ocpp_upstream import Upstreams
 from gatewayd.site.charge_point import ChargePoint
 
 EPOCH = 1_767_225_600.0
@@ -194,6 +196,7 @@ async def stand(
     *,
     durable: Callable[[int], Awaitable[bool]] = always_durable,
     charge_points: int = 1,
+    upstreams: Upstreams | None = None,
 ) -> Stand:
     """Run a gateway's OCPP side in this nursery: its site, agenda and listener, for connections in memory."""
     for number in range(1, charge_points + 1):
@@ -217,6 +220,7 @@ async def stand(
         durable=durable,
         on_links=links.append,
         on_refused=lambda refusal: refused.append((refusal.identity, refusal.why, refusal.status)),
+        dial=nobody_upstream if upstreams is None else upstreams.dial,
     )
     units = build_units(site, parsed)
     earlier = trio.Event()

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from gatewayd.ocpp.session import Send, Session, Word
+from gatewayd.ocpp.bridge import Bridge
+from gatewayd.ocpp.session import Send, Session, SessionBug, Word
 from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.site.codes import QuirkBits
 
@@ -40,10 +42,6 @@ CLOSE_FRAME = b"\x88"
 """What begins the Close frame of a server; then its length, the code, the reason."""
 REASON_MAX = 123
 """Bytes of a reason: a control frame carries 125 (RFC 6455, 5.5)."""
-
-
-class SessionBug(BaseException):
-    """Our own session raised: no peer's fault, so no containment boundary stops it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +124,16 @@ class Stream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
 
+class Partner(Protocol):
+    """The central system's end of a bridged charge point: up before the charge point is let in."""
+
+    async def run(self, bridge: Bridge, room: Callable[[], Awaitable[None]]) -> None:
+        """Carry messages until either side is gone; `room` waits while the charge point takes none."""
+
+    async def room(self) -> None:
+        """Wait while the central system takes none."""
+
+
 @dataclass(eq=False, slots=True)
 class Link:
     """The connection that a charge point has now."""
@@ -137,6 +145,8 @@ class Link:
     durable: Callable[[int], Awaitable[bool]]
     on_traffic: Callable[[], None]
     log: PeerLog
+    partner: Partner | None = None
+    """Bridge role."""
     _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     _word: trio.Event = field(default_factory=trio.Event)
     """Set when the session has a new word."""
@@ -226,9 +236,15 @@ class Link:
                 message = await self.socket.get_message()
                 self.on_traffic()
                 self._ours(session.received, message, trio.current_time())
-                if len(session.words) > WORDS_MAX and self._writing:
-                    self._room = trio.Event()
-                    await self._room.wait()
+                await self.room()
+                if self.partner is not None:
+                    await self.partner.room()
+
+    async def room(self) -> None:
+        """Wait while the peer does not take what it is sent."""
+        if len(self.session.words) > WORDS_MAX and self._writing:
+            self._room = trio.Event()
+            await self._room.wait()
 
     async def _write(self) -> None:
         """Send the session's words in order, each when it is as durable as it promises. When the peer is gone, what
@@ -271,7 +287,9 @@ class Link:
                 if self._pings_open < PINGS_OPEN_MAX:
                     nursery.start_soon(self._ping)
                 self._challenge, ping_at = trio.Event(), now + rules.ping_interval_s
-            interval = rules.ping_interval_s if self._pongs else max(rules.ping_interval_s, rules.heartbeat_interval_s)
+            interval = (
+                rules.ping_interval_s if self._pongs else max(rules.ping_interval_s, self.session.heartbeat_interval_s)
+            )
             heard_at = self.stream.heard_at
             if now >= heard_at + DEAD_INTERVALS * interval:
                 self.log.say(

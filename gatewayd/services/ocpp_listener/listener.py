@@ -35,7 +35,15 @@ from gatewayd.services.ocpp_listener.admission import (
     read_head,
 )
 from gatewayd.services.ocpp_listener.crowd import Crowd
-from gatewayd.services.ocpp_listener.link import CLOSE_TIMEOUT_S, DUPLICATE_PROOF_S, Link, Partner, Rules, Stream
+from gatewayd.services.ocpp_listener.link import (
+    CLOSE_TIMEOUT_S,
+    DUPLICATE_PROOF_S,
+    LAST_WORDS_S,
+    Link,
+    Partner,
+    Rules,
+    Stream,
+)
 from gatewayd.services.ocpp_listener.passwords import Passwords
 from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.services.ocpp_listener.tls_stream import NoTls
@@ -63,6 +71,11 @@ Dial = Callable[[Upgrade, trio.Nursery], Awaitable[Partner]]
 """Bridge role: the central system's end for who dialled so, living in that nursery. Raises Refused."""
 
 
+async def nobody_upstream(upgrade: Upgrade, _nursery: trio.Nursery) -> Partner:
+    """For a gateway that bridges nobody."""
+    raise Refused(Cause.upstream_away, "no central system is configured for it", identity=upgrade.identity)
+
+
 class Listener:
     """Serves OCPP on given TCP listeners for the charge points of a site."""
 
@@ -75,7 +88,7 @@ class Listener:
         on_traffic: Callable[[], None] = lambda: None,
         on_links: Callable[[int], None] = lambda _count: None,
         on_refused: Callable[[Refusal], None] = lambda _refusal: None,
-        dial: Dial | None = None,
+        dial: Dial = nobody_upstream,
     ) -> None:
         """`durable(number)` waits for the ledger; `on_links` hears how many charge points are connected;
         `on_refused` of everybody who is turned away; `dial` reaches the central system of a bridged one."""
@@ -183,7 +196,7 @@ class Listener:
             if welcome and not admission.authenticated:
                 await self._dispute(name)
             partner = None
-            if welcome and charge_point is not None and charge_point.bridged and self._dial is not None:
+            if welcome and charge_point is not None and charge_point.bridged:
                 scope.deadline = math.inf  # dialling has a deadline of its own
                 partner = await self._dial(upgrade, library)
                 scope.deadline = trio.current_time() + HEAD_TIMEOUT_S
@@ -248,18 +261,21 @@ class Listener:
         return link
 
     async def _stay(self, link: Link) -> None:
-        name = link.session.charge_point.name
-        try:
-            async with trio.open_nursery() as nursery:
-                if link.partner is not None and isinstance(link.session, Bridge):
-                    nursery.start_soon(link.partner.run, link.session, link.room)
+        async with trio.open_nursery() as nursery:
+            if link.partner is not None and isinstance(link.session, Bridge):
+                nursery.start_soon(link.partner.run, link.session, link.room)
+            try:
                 await link.run()
-                nursery.cancel_scope.cancel()
-        finally:
-            if self._links.get(name) is link:
-                del self._links[name]
-            self._log.say(logging.INFO, "%s: disconnected", name)
-            self._on_links(len(self._links))
+            finally:
+                self._left(link)
+            nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS_S  # for what is to go upstream still
+
+    def _left(self, link: Link) -> None:
+        name = link.session.charge_point.name
+        if self._links.get(name) is link:
+            del self._links[name]
+        self._log.say(logging.INFO, "%s: disconnected", name)
+        self._on_links(len(self._links))
 
     def _tell(self, cause: Cause, why: str, identity: str, caller: Caller, status: int = 0) -> None:
         """A refusal, to everybody who looks for the fault."""

@@ -1,0 +1,42 @@
+"""Bridge role: from a configuration to whose central system is where, and what a change of it changes."""
+
+from __future__ import annotations
+
+from gatewayd.assembly import pem_text
+from gatewayd.config_tables import ChargePoint, Config
+from gatewayd.services.ocpp_upstream import Place
+
+
+def places(config: Config) -> dict[str, Place]:
+    """Identity → where the central system of each bridged charge point is (interface.md, [ocpp.upstream])."""
+    authority = pem_text(config.ocpp.upstream.ca)
+    return {
+        entry.identity: Place(
+            entry.upstream_url or config.ocpp.upstream.url,
+            entry.upstream_identity or entry.identity,
+            entry.upstream_password,
+            authority,
+        )
+        for entry in config.charge_points
+        if _bridged(config, entry)
+    }
+
+
+def changed(before: Config, after: Config) -> frozenset[int]:
+    """The numbers of the charge points that are bridged otherwise than before, or no longer; they dial again."""
+    old, new = _ways(before), _ways(after)
+    return frozenset(number for number, way in new.items() if number in old and old[number] != way)
+
+
+def _bridged(config: Config, entry: ChargePoint) -> bool:
+    return (entry.role or config.gateway.role) == "bridge"
+
+
+def _ways(config: Config) -> dict[int, object]:
+    found, upstream = places(config), config.ocpp.upstream
+    return {
+        entry.number: (found[entry.identity], entry.local_control, upstream.local_control, upstream.offline)
+        if entry.identity in found
+        else None
+        for entry in config.charge_points
+    }
