@@ -14,6 +14,7 @@ from pathlib import Path
 
 import trio
 
+from gatewayd import bridging
 from gatewayd import config as configuration
 from gatewayd.assembly import arrange_line, build_site, build_units, rearrange, reconfigure, restore_site
 from gatewayd.certificates import Certificates
@@ -106,6 +107,7 @@ class Gateway:
         self.units = build_units(self.site, config)
         self.line_units = Units(self.units.banks(), config.modbus.unit_id)
         arrange_line(self.line_units, self.units, config)
+        self.upstreams = bridging.upstreams(config)
         self.listener = Listener(
             self.site,
             listener_rules(config),
@@ -113,6 +115,7 @@ class Gateway:
             on_traffic=panel.ocpp_traffic,
             on_links=lambda count: panel.ocpp_link(count > 0),
             on_refused=self._refused,
+            dial=self.upstreams.dial,
         )
         self._certificates = Certificates(paths.state, self.site, self.listener.show_certificate)
         self._ports: dict[str, int | None] = dict.fromkeys(("modbus_tcp", "ocpp", "ocpp_tls", "web", "metrics"))
@@ -269,11 +272,13 @@ class Gateway:
         for warning in configuration.warnings(config, str(self._paths.config)):
             log.warning("%s", warning)
         changes = configuration.changed(self._config, config)
+        anew = changes.charge_points | bridging.changed(self._config, config)
         self._config = config
-        reconfigure(self.site, config, changes.charge_points)
+        self.upstreams.places = bridging.places(config)
+        reconfigure(self.site, config, anew)
         rearrange(self.units, self.site, config)
         arrange_line(self.line_units, self.units, config)
-        self._stand_in(changes.charge_points)
+        self._stand_in(anew)
         self.listener.rules = listener_rules(config)
         await self._certificates.look(config)
         for name, tables in RESTARTED_BY.items():

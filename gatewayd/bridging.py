@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gatewayd.assembly import pem_text
 from gatewayd.config_tables import ChargePoint, Config
-from gatewayd.services.ocpp_upstream import Place
+from gatewayd.services.ocpp_upstream import Place, Upstreams
+from gatewayd.services.tls import client_context
 
 
 def places(config: Config) -> dict[str, Place]:
@@ -40,3 +41,8 @@ def _ways(config: Config) -> dict[int, object]:
         else None
         for entry in config.charge_points
     }
+
+
+def upstreams(config: Config) -> Upstreams:
+    """Who dials them."""
+    return Upstreams(places(config), client_context, max_message_bytes=config.ocpp.max_message_bytes)

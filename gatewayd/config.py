@@ -69,13 +69,7 @@ HINTED_FAULTS = (
 # feature is there; nothing else has to change. (A key without a default is always away from it: one line a slot.)
 INACTIVE: dict[str, str] = {
     "network": "the network service of the appliance",
-    "gateway.role": "the bridge role",
-    "ocpp.upstream": "the bridge role",
-    "charge_point.role": "the bridge role",
-    "charge_point.upstream_url": "the bridge role",
-    "charge_point.upstream_identity": "the bridge role",
-    "charge_point.upstream_password": "the bridge role",
-    "charge_point.local_control": "the bridge role",
+    "ocpp.upstream.offline": "queues for an absent central system: its charge points are dropped instead",
     "charge_point.profile": "quirk profiles",
     "web.port": "the web page",
 }

@@ -344,16 +344,15 @@ def test_what_is_not_built_yet_is_said() -> None:
         identity = "A"
         simulated = true
         password = "x"
-        upstream_identity = "B"
+        profile = "standard"
+        [ocpp.upstream]
+        offline = "buffer"
         """,
         "f.toml",
     )
     assert [str(each) for each in warnings(config, "f.toml")] == [
         f"f.toml: network.ntp: not active yet: {INACTIVE['network']}",
-        (
-            "f.toml: charge_point[1].upstream_identity: not active yet: "
-            f"{INACTIVE['charge_point.upstream_identity']} (charge point number 4)"
-        ),
+        f"f.toml: ocpp.upstream.offline: not active yet: {INACTIVE['ocpp.upstream.offline']}",
     ]
 
 

@@ -138,7 +138,7 @@ class Upstreams:
         """Identity → where its central system is; may be replaced while running."""
         self._make_context = make_context
         self._max_message_bytes = max_message_bytes
-        self._open_stream = open_stream
+        self.open_stream = open_stream
         self._random = random or Random()
         self._pauses: defaultdict[str, Pause] = defaultdict(Pause)
 
@@ -198,7 +198,7 @@ class Upstreams:
             task_status.started(why)
 
     async def _stream(self, place: Place) -> Stream:
-        stream: trio.abc.Stream = await self._open_stream(*place.address)
+        stream: trio.abc.Stream = await self.open_stream(*place.address)
         if isinstance(stream, trio.SocketStream):
             for level, option, value in KEEP_ALIVE:
                 stream.setsockopt(level, option, value)

@@ -15,7 +15,7 @@ GATEWAY = (
     ("gatewayd.points",),
     ("gatewayd.modbus", "gatewayd.ocpp"),
     ("gatewayd.services",),
-    ("gatewayd.assembly", "gatewayd.state_directory", "gatewayd.certificates"),
+    ("gatewayd.assembly", "gatewayd.bridging", "gatewayd.state_directory", "gatewayd.certificates"),
     ("gatewayd.app",),
     ("gatewayd.__main__",),
 )

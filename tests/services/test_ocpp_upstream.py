@@ -246,7 +246,7 @@ async def test_one_that_falls_silent_is_noticed_in_time(autojump_clock: MockCloc
         async def open_stream(_host: str, _port: int) -> Any:
             return await opener()
 
-        all_of.upstreams._open_stream = open_stream
+        all_of.upstreams.open_stream = open_stream
         cp = await all_of.charge_point()
         await all_of.until(lambda: all_of.it.read(3032) == [LinkState.accepted])
         await trio.sleep(100)
