@@ -58,6 +58,7 @@ MESSAGE_QUEUE = 8
 WORDS_MAX = 200
 """Messages not yet sent; beyond this a charge point whose central system does not read is not read either."""
 RECEIVE_BYTES = 4096
+UNANSWERED = "it closed without an answer"
 NORMAL = 1000
 """WebSocket close code."""
 
@@ -175,8 +176,7 @@ class Upstreams:
                     extra_headers=place.headers(upgrade), message_queue_size=MESSAGE_QUEUE,
                     max_message_size=self._max_message_bytes, receive_buffer_size=RECEIVE_BYTES,
                 )  # fmt: skip
-                if connection.closed is not None:
-                    raise ConnectionClosed(connection.closed)
+                stream.upgraded = True
                 upstream = Upstream(upgrade.identity, connection, stream)
                 task_status.started(upstream)
                 await upstream.done.wait()
@@ -205,6 +205,7 @@ class Upstreams:
         if place.encrypted:
             context = self._make_context(place.authority)
             stream = trio.SSLStream(stream, context, server_hostname=place.address[0], https_compatible=True)
+            await stream.do_handshake()
         return Stream(stream)
 
 
@@ -228,10 +229,19 @@ class Stream(trio.abc.Stream):
         self._stream = stream
         self._sending = trio.Lock()
         self._cut = False
+        self.upgraded = False
+        """The WebSocket is up."""
         self.heard_at = trio.current_time()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        data = bytes(await self._stream.receive_some(max_bytes))
+        try:
+            data = bytes(await self._stream.receive_some(max_bytes))
+        except trio.BrokenResourceError:
+            if self.upgraded:
+                raise
+            data = b""
+        if not data and not self.upgraded:
+            raise EOFError(UNANSWERED)  # the library would wait for one for ever
         self.heard_at = trio.current_time()
         return data
 
@@ -246,6 +256,10 @@ class Stream(trio.abc.Stream):
                     await self._stream.send_all(data)
             except trio.TooSlowError:
                 raise trio.BrokenResourceError("the central system takes no bytes") from None
+            except trio.BrokenResourceError:
+                if self.upgraded:
+                    raise
+                raise EOFError(UNANSWERED) from None
             self._cut = False
 
     async def wait_send_all_might_not_block(self) -> None:

@@ -217,8 +217,21 @@ async def test_what_is_no_websocket_server_is_refused(autojump_clock: MockClock)
 
     async with house(opener=rude) as all_of:
         for _ in range(3):
-            assert (await all_of.peer())[0] == 503
+            with trio.fail_after(1):
+                assert (await all_of.peer())[0] == 503
             await trio.sleep(LONGEST_PAUSE_S)
+
+
+async def test_one_that_closes_without_an_answer_is_not_waited_for(autojump_clock: MockClock) -> None:
+    async def gone() -> Any:
+        ours, theirs = memory_stream_pair()
+        await theirs.aclose()
+        return ours
+
+    async with house(opener=gone) as all_of:
+        with trio.fail_after(1):
+            assert (await all_of.peer())[0] == 503
+        assert all_of.it.refused[0][1].endswith("it closed without an answer")
 
 
 async def test_when_it_goes_the_charge_point_goes(autojump_clock: MockClock) -> None:
