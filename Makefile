@@ -56,6 +56,7 @@ bench: ## the benchmarks beside their peers, as ratios
 	@.ci/setup bench
 	@$(python) -m tests.bench.modbus
 	@$(python) -m tests.bench.ocpp
+	@$(python) -m tests.bench.plant
 
 .PHONY: lock
 lock: setup ## write the locks anew from requirements*.in; UPGRADE=1 takes newer releases
