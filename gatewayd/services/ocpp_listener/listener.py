@@ -257,6 +257,7 @@ class Listener:
         if charge_point.bridged != (partner is not None):
             session.close(RESTARTING, "configuration changed")
         self._log.say(logging.INFO, "%s: connected", name)
+        self._site.refusals.admitted(name)
         self._on_links(len(self._links))
         return link
 
