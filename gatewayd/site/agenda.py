@@ -12,6 +12,9 @@ from itertools import count
 
 DEAD_ENTRIES_MIN = 64
 """Cancelled entries that may lie about before anybody looks: fewer are not worth the sweep."""
+DONE_MAX = 1_000_000
+"""Entries done in one go: a second's work. More can only be one that adds itself for the same time over and over; the
+process had better end, and be restarted, than hang."""
 
 
 @dataclass(eq=False, slots=True)
@@ -78,8 +81,12 @@ class Agenda:
 
     def run(self, now: float) -> None:
         """Do everything that is due at `now`, oldest first; what that adds for `now` or earlier is done too."""
-        while (when := self.next()) is not None and when <= now:
+        for _ in range(DONE_MAX):
+            when = self.next()
+            if when is None or when > now:
+                return
             entry = heapq.heappop(self._heap)[2]
             do, entry.do = entry.do, None
             if do is not None:
                 do(now)
+        raise RuntimeError(f"{DONE_MAX} entries were due at the same time, last {do}: one of them adds itself again")

@@ -272,8 +272,9 @@ def meter_heard(connector: Connector, now: float) -> None:
 
     def look(then: float) -> None:
         heard = connector.meter_at
-        if heard is not None and then - heard < METER_FRESH_S:
-            agenda.at(heard + METER_FRESH_S, look)
+        # Compared as it was reckoned: a difference may round down, and this would be due at the same time for ever.
+        if heard is not None and then < (until := heard + METER_FRESH_S):
+            agenda.at(until, look)
             return
         connector.meter_fresh = False
         connector.touch()

@@ -232,6 +232,16 @@ class TestMeterValues:
         values(end, 1, "230")
         assert kit.read(C1 + 6) == 1
 
+    def test_times_that_do_not_add_up_exactly_do_not_keep_it_busy(self) -> None:
+        """(heard + 180) - heard is a little less than 180 here: compared so, the look would be due again at once."""
+        kit, end = booted()
+        kit.run_until(1000.0246913578)
+        heard = kit.now
+        assert (heard + 180) - heard < 180
+        values(end, 1, "230")
+        kit.run_for(185)
+        assert kit.read(C1 + 6) == 0
+
     def test_of_connector_0_are_the_charge_points_meter(self) -> None:
         kit, end = booted()
         entry = {"timestamp": kit.stamp(), "sampledValue": [{"value": "12.345", "unit": "kWh"}]}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewayd.site import agenda as agenda_module
 from gatewayd.site.agenda import DEAD_ENTRIES_MIN, Agenda, Entry
 
 
@@ -68,6 +69,18 @@ def test_a_new_first_deadline_is_announced_and_only_that() -> None:
     agenda.at(7.0, print)
     agenda.at(3.0, print)
     assert announced == [5.0, 3.0]
+
+
+def test_one_that_adds_itself_for_the_same_time_is_a_bug_and_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agenda_module, "DONE_MAX", 1000)
+    agenda = Agenda()
+
+    def again(now: float) -> None:
+        agenda.at(now, again)
+
+    agenda.at(1.0, again)
+    with pytest.raises(RuntimeError, match="again"):
+        agenda.run(1.0)
 
 
 def test_cancelled_deadlines_do_not_pile_up() -> None:
