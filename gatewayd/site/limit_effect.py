@@ -29,7 +29,7 @@ def observe(connector: Connector, now: float) -> float | None:
         effect.judged, effect.since = held, now
     since = now if effect.since is None else effect.since
     measured = _measured(connector)
-    measured_at = max((c.meter_at for c in measured if c.meter_at is not None), default=None)
+    measured_at = max((at for each in measured if (at := _measured_at(each, now)) is not None), default=None)
     if measured_at is None or measured_at < since + SETTLED_S:
         return None
     allowed_a = held.limit_a + max(TOLERANCE_A, TOLERANCE * held.limit_a)
@@ -75,8 +75,19 @@ def _measured(connector: Connector) -> list[Connector]:
     return [connector] if connector.number else connector.charge_point.real_connectors
 
 
+def _measured_at(connector: Connector, now: float) -> float | None:
+    """When its newest value was measured, which is long before it came where an offline queue brings it."""
+    came_at, measured_epoch = connector.meter_at, connector.meter.time_epoch
+    if came_at is None or measured_epoch is None:
+        return came_at
+    return min(came_at, now - (connector.charge_point.bank.site.epoch - measured_epoch))
+
+
 def _taken_a(connector: Connector, earliest: float) -> float:
-    """What flows in the phase that carries most, or is offered if that is more; 0 where nobody knows."""
+    """What flows in the phase that carries most, or is offered if that is more; 0 where nobody knows, or charges: the
+    last value of a session outlives it."""
+    if connector.open_transaction is None and not connector.charging:
+        return 0.0
     meter, offered_at = connector.meter, connector.limit.effect.offered_at
     per_ampere = connector.limit.supply.watts_per_ampere(connector.limit.written_phases)
     taken_a = _drawn_a(meter, per_ampere)

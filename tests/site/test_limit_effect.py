@@ -70,6 +70,26 @@ def test_s6_what_keeps_to_it_has_effect(values: dict[str, float]) -> None:
     assert (cp.result(), quirk(cp)) == (LimitResult.accepted, False)
 
 
+def test_s6_what_was_measured_before_the_limit_says_nothing_however_late_it_comes() -> None:
+    cp = limited()
+    before = cp.kit.stamp(30)
+    for _ in range(8):  # an offline queue
+        cp.run_for(10)
+        sample = {"measurand": "Power.Active.Import", "unit": "W", "value": "11000"}
+        values = [{"timestamp": before, "sampledValue": [sample]}]
+        cp.end.send("MeterValues", {"connectorId": 1, "transactionId": cp.transactions[1], "meterValue": values})
+    assert (cp.result(), quirk(cp)) == (LimitResult.accepted, False)
+
+
+def test_s6_the_last_value_of_a_session_says_nothing_after_it() -> None:
+    cp = limited()
+    metered(cp, 10, lambda: cp.meter(1, W=11_000.0))
+    cp.end.status(1, "Finishing")
+    cp.stop()
+    metered(cp, 120, lambda: cp.meter(1, Wh=7.0))
+    assert (cp.result(), quirk(cp)) == (LimitResult.accepted, False)
+
+
 def test_s6_one_late_value_is_enough() -> None:
     cp = limited()
     cp.run_for(100)
