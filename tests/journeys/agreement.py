@@ -28,8 +28,9 @@ def disagreements(
     if not (cp.registered and read("connected") and read("registered")) or read("comm_error"):
         yield "is not connected"
         return
-    if cp.outbox.waiting_durable:
-        yield f"still has {cp.outbox.waiting_durable} messages to say"
+    running_now = sum(place.transaction is not None for place in cp.connectors)
+    if cp.outbox.waiting_durable > running_now or not all(mine.start_acknowledged for mine in cp.books):
+        yield f"still has {cp.outbox.waiting_durable} messages to say"  # one reading each may be on its way
     if read("decision_pending"):
         yield "waits for a decision"
     for place in cp.connectors:

@@ -35,8 +35,10 @@ from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
 COUNT, CONNECTORS = 20, 2
 NEIGHBOURS = (19, 20)
 """They charge in peace all the time, and nobody's trouble may show in their registers."""
-SETTLE_S = 40.0
-STORM_S = 180.0
+SETTLE_S = 10.0
+STORM_S = 150.0
+NEIGHBOURS_KNOWN_S = 45.0
+"""By then the gateway has asked them all its own questions, and nothing of theirs changes any more."""
 ROUGH_UNTIL_S = 40.0
 """So long before the weather heals, garbling ends, and charge points' cables are no longer pulled: what a peer does to
 a living connection is noticed when its Calls time out, and that is the peer's time, not the weather's."""
@@ -47,13 +49,13 @@ SAMPLE_S = 10
 TOML = f"""
 [ocpp]
 call_timeout_s = {CALL_TIMEOUT_S}
-ping_interval_s = 5
+ping_interval_s = 8
 heartbeat_interval_s = 10
 """
 CONFIGURATION = {
     "MeterValueSampleInterval": str(SAMPLE_S),
     "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import,Current.Import",
-    "WebSocketPingInterval": "5",
+    "WebSocketPingInterval": "8",
     "TransactionMessageRetryInterval": "2",
 }
 ODDS = {
@@ -159,7 +161,6 @@ class _Storm:
         nursery.start_soon(controller.run)
         nursery.start_soon(inquirer.run)
         await trio.sleep_until(SETTLE_S)
-        self._watch.settle_neighbours()
         self._look_at_every_row()
 
         self._weather.sheltered = {f"CP{number:03}" for number in NEIGHBOURS}
@@ -171,6 +172,7 @@ class _Storm:
                     busy.start_soon(drivers, self._cps[number], connector, random, storm_ends)
             busy.start_soon(self._accidents, storm_ends)
             busy.start_soon(self._restarts, storm_ends)
+            busy.start_soon(self._know_neighbours)
             await trio.sleep_until(storm_ends - ROUGH_UNTIL_S)
             for kind in ROUGH:
                 del self._weather.odds[kind]
@@ -181,7 +183,8 @@ class _Storm:
         await self._close()
 
     async def _charge_point(self, number: int) -> ChargePoint:
-        traits = Traits(call_timeout_s=CALL_TIMEOUT_S, reconnect_s=2.0, reconnect_max_s=8.0)
+        # A late answer to a Heartbeat would set their clocks back, and what they say then would be older than before.
+        traits = Traits(call_timeout_s=CALL_TIMEOUT_S, reconnect_s=2.0, reconnect_max_s=8.0, follows_central_time=False)
         return await self._plant.charge_point(
             f"CP{number:03}", traits=traits, configuration=CONFIGURATION, connectors=CONNECTORS
         )
@@ -196,6 +199,10 @@ class _Storm:
             await bms.set_limit(number, 1, 13.0)
             await bms.trigger("start", number, 1)
         await bms.client.close()
+
+    async def _know_neighbours(self) -> None:
+        await trio.sleep_until(NEIGHBOURS_KNOWN_S)
+        self._watch.know_neighbours()
 
     # --- trouble --------------------------------------------------------------------------------------------
 

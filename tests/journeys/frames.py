@@ -37,6 +37,7 @@ class WebSocketSplitter:
     def __init__(self) -> None:
         self._bytes = b""
         self._in_head = True
+        self._refused = False
 
     def feed(self, data: bytes) -> list[Frame]:
         self._bytes += data
@@ -52,7 +53,10 @@ class WebSocketSplitter:
             if end < 0:
                 return None
             self._in_head = False
+            self._refused = data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 101")
             return Frame(self._take(end + len(HEAD_ENDS)), "head")
+        if self._refused and data:
+            return Frame(self._take(len(data)), "other")
         if len(data) < 2:
             return None
         size, at = data[1] & 0x7F, 2

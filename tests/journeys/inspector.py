@@ -39,6 +39,14 @@ class Inspector:
         point, address = POINTS.find(name, charge_point, connector)
         return self.decode(point.kind, self.registers(address, point.registers))
 
+    def block(self, charge_point: int, block: int) -> tuple[int, ...]:
+        """All 300 registers."""
+        at = SPAN * charge_point + BLOCK * block
+        return tuple(
+            register for offset in range(0, BLOCK, MOST) for register in
+            self.registers(at + offset, min(MOST, BLOCK - offset))
+        )  # fmt: skip
+
     def decode(self, kind: str, registers: tuple[int, ...]) -> Value:
         return self._coding.decode(kind, registers)
 

@@ -16,7 +16,7 @@ from tests.simulator.charge_point import ChargePoint, Vehicle
 TROUBLE = (ConnectionLost, BadAnswer, trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError)
 """After these a Modbus connection is of no more use."""
 REDIAL_S = 1.0
-PLACES_AT_A_TIME = 10
+PLACES_AT_A_TIME = 4
 QUESTIONS = ("GetConfiguration", "ClearCache", "TriggerMessage", "ChangeConfiguration", "GetLocalListVersion")
 LIMITS_A = (None, 32.0, 20.0, 13.0, 10.5, 8.0, 6.0, 0.0)
 
@@ -25,7 +25,7 @@ async def drivers(cp: ChargePoint, connector: int, random: Random, until: float)
     """One car after the other at this connector, some with a card, some waiting for the BMS to start them."""
     visits = 0
     while trio.current_time() < until:
-        await trio.sleep(random.uniform(1, 30))
+        await trio.sleep(random.uniform(1, 15))
         visits += 1
         tag = f"T{cp.identity}-{connector}-{visits}"
         cp.plug(connector, Vehicle(max_current_a=random.choice((16.0, 32.0)), soc_percent=random.uniform(10, 70)))
@@ -33,7 +33,7 @@ async def drivers(cp: ChargePoint, connector: int, random: Random, until: float)
         if with_card:
             await trio.sleep(random.uniform(0.5, 3))
             cp.present_tag_soon(tag, connector)
-        await trio.sleep(random.uniform(15, 80))
+        await trio.sleep(random.uniform(5, 50))
         lot = random.random()
         if lot < 0.2:
             cp.emergency_stop(connector)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -104,7 +105,7 @@ class Plant:
     async def charge_point(self, identity: str = "CP001", **options: Any) -> ChargePoint:
         """A charge point that is switched on now."""
         dial = self.network.dialler(identity, OCPP)
-        made = ChargePoint(identity, dial, seed=self.seed, **options)
+        made = ChargePoint(identity, dial, seed=self.seed, say=partial(self.log, identity), **options)
         self.charge_points[identity] = made
         await self.nursery.start(made.run)
         return made

@@ -57,6 +57,7 @@ class Watch:
         self.plant, self.witnesses, self.outcomes, self.complain = plant, witnesses, outcomes, complain
         self.count, self.connectors, self.neighbours = count, connectors, neighbours
         self.registers_read = 0
+        self._known = False
         self._steady: dict[int, dict[str, Value]] = {}
         self._gateway: Gateway | None = None
         self._began = 0.0
@@ -89,21 +90,20 @@ class Watch:
 
     # --- neighbours -----------------------------------------------------------------------------------------
 
-    def settle_neighbours(self) -> None:
+    def know_neighbours(self) -> None:
         """They charge, and everything was said: from now on nothing of them may change."""
-        inspector = self.inspector()
-        self._steady = {number: steady(inspector, number, self.connectors) for number in self.neighbours}
+        self._known = True
 
     def inspector(self) -> Inspector:
         gateway = self.plant.gateway
         return Inspector(gateway.modbus_server(gateway.units))
 
     def _look_at_neighbour(self, inspector: Inspector, number: int) -> None:
-        before = self._steady.get(number)
-        restarted = self.plant.starts > 1
-        if before is None or (restarted and trio.current_time() < self._began + SETTLED_S):
+        if not self._known or trio.current_time() < self._began + SETTLED_S:
             return
+        restarted = self.plant.starts > 1
         now = steady(inspector, number, self.connectors)
+        before = self._steady.get(number, now)
         for name, value in now.items():
             if value != before[name] and not (restarted and name.split("/")[-1] in LOST_AT_RESTART):
                 self.complain(Invariant.neighbours, f"CP{number:03}: {name} was {before[name]} and is {value}")
@@ -120,12 +120,13 @@ class Watch:
 def steady(inspector: Inspector, number: int, connectors: int) -> dict[str, Value]:
     """All points of a charge point that do not move while it charges."""
     found: dict[str, Value] = {}
+    blocks = {at: inspector.block(number, at) for at in (*range(connectors + 1), 8, 9)}
     for (block, name), point in POINTS.points.items():
         if name in MOVING or name.startswith(MEASURED) or block in ("gateway", "matrix"):
             continue
         for connector in range(1, connectors + 1) if block == "connector" else (0,):
             at = {"charge_point": 0, "command": 8, "identity": 9}.get(block, connector)
-            registers = inspector.registers(3000 * number + 300 * at + point.offset, point.registers)
+            registers = blocks[at][point.offset : point.offset + point.registers]
             found[f"{at}/{name}"] = inspector.decode(point.kind, registers)
     return found
 
