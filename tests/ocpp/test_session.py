@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewayd.ocpp import frames
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp.session import LOGGED_FAULTS, Close, Send, Session
 from gatewayd.site.codes import (
@@ -27,7 +28,7 @@ from gatewayd.site.codes import (
 )
 from gatewayd.site.command import Command, Report
 from tests.kit import Frame, Kit, WireEnd
-from tests.ocpp import hostile
+from tests.ocpp import hostile, hostile_run
 
 BLOCK_0, C1, MAILBOX = 3000, 3300, 5400
 REGISTERED, COMM_ERROR, LINK_STATE, QUIRKS, TIMEOUTS, ROUND_TRIP = 3001, 3004, 3032, 3044, 3045, 3052
@@ -616,21 +617,17 @@ class TestNothingThatIsSentRaises:
     @pytest.mark.parametrize("seed", range(4))
     def test_bent_calls_answers_and_noise(self, seed: int) -> None:
         """The registers stay readable, and what the gateway says is JSON."""
-        kit, end = booted("[ocpp]\nask_bms = ['DataTransfer', 'SignCertificate']")
-        writes = itertools.cycle([(START, 1), (START, 0), (STOP, 1), (STOP, 0), (UNLOCK, 1), (UNLOCK, 0), (REFRESH, 1)])
-        for number, text in enumerate(itertools.islice(hostile.texts(seed), 1500)):
-            end.session.received(text, kit.now)
-            end.frames().clear()
-            self.readable(kit)
-            kit.write(*next(writes))
-            if number % 3 == 0:
-                kit.write(3102, kit.read(3060))
-            kit.run_for(30 if number % 40 == 0 else 0.1)
-            if end.closed is not None:
-                end.disconnect()
-                end = kit.connect()
-                end.session.id_prefix = "1-0-"
-        assert len(kit.site.agenda) < 300
+        hostile_run.run(1500, seed)
+
+    def test_a_session_that_trusts_its_peer_is_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def trusting(text: str | bytes) -> frames.Call:
+            _, unique_id, action, payload = json.loads(text)
+            return frames.Call(unique_id, action, msgspec.Raw(json.dumps(payload).encode()))
+
+        monkeypatch.setattr(frames, "parse", trusting)
+        with pytest.raises(ValueError, match=r".") as caught:
+            hostile_run.run(1500, 0)
+        assert "of seed 0" in caught.value.__notes__[0]
 
     @given(data=st.one_of(st.binary(max_size=300), st.text(max_size=300)))
     def test_any_bytes_and_any_text(self, data: bytes | str) -> None:
