@@ -74,6 +74,8 @@ class OwnProfile:
     """Id of the profile that may stand there, 0 = surely none; kept over restarts, so that it can be cleared."""
     confirmed: int = 0
     """1: that id was accepted, and nothing since has put it in doubt. Kept."""
+    over_tx: bool = False
+    """Bridge role: the central system's own TxProfile holds there, and only another TxProfile can lie above it."""
     attempt: int = 0
     """Place in the strategy's list of purposes while it is being learned."""
     failures: int = 0

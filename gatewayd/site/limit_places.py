@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gatewayd.site import availability, limit_sending, remote_stop
+from gatewayd.site import availability, limit_sending, limit_upstream, remote_stop
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.charging_profile import OWN_PROFILE_IDS, Period, Profile, SetProfile
 from gatewayd.site.codes import LimitResult, ProfileKind, ProfilePurpose, RateUnit
@@ -112,7 +112,7 @@ def _saying(connector: Connector, shown: int, bounds: Bounds) -> Wanted:
         limit,
         unit,
         connector.limit.written_phases,
-        stack_level_of(cp, LIVE_LEVEL if held else 0),
+        stack_level_of(cp, max(LIVE_LEVEL if held else 0, limit_upstream.top_level(cp, connector.number) + 1)),
         cp.bank.site.watchdog_timeout_s if held else 0,
         None if running is None else running.id,
         converted(limit, unit, RateUnit.A, per_ampere) / TENTHS,
@@ -148,14 +148,15 @@ class Live:
         return SetProfile(number, profile(cp, own_id(purpose, number), purpose, wanted, now))
 
     def accepted(self, wanted: Wanted, now: float) -> None:
-        _learn(self.connector.charge_point, purpose_of(self.connector.charge_point, self.own), wanted)
+        if not self.own.over_tx:
+            _learn(self.connector.charge_point, purpose_of(self.connector.charge_point, self.own), wanted)
         if wanted.limit == 0:
             _zero_counts(self.connector, now)
         _hold(self.connector, wanted)
 
     def refused(self, wanted: Wanted, result: LimitResult, now: float) -> bool:
         """The next purpose, until one is accepted for the first time; then what the strategy says of a refused 0."""
-        if result not in REFUSALS:
+        if result not in REFUSALS or self.own.over_tx:
             return False
         strategy = self.connector.charge_point.limit_strategy
         learned = strategy.learned in strategy.purposes
@@ -236,7 +237,10 @@ def _zero_counts(connector: Connector, now: float) -> None:
 def apply(connector: Connector, now: float, *, again: bool = False, alone: bool = True) -> None:
     """Have this connector's charge point told what holds for it now, if it was not told yet. Not `alone`: the caller
     applies the charge point as a whole afterwards."""
-    wanted, own, cp = wanted_of(connector), connector.limit.own, connector.charge_point
+    own, cp = connector.limit.own, connector.charge_point
+    own.over_tx = False
+    own.over_tx = purpose_of(cp, own) != MAX and _outranked(connector)
+    wanted = wanted_of(connector)
     if wanted.limit != 0:
         _zero_counts(connector, now)
     if not carried(connector):
@@ -248,6 +252,13 @@ def apply(connector: Connector, now: float, *, again: bool = False, alone: bool 
     own.wanted = wanted
     if alone and (news or again):
         apply_whole(cp, now, again=again)
+
+
+def _outranked(connector: Connector) -> bool:
+    """Whether a TxProfile of the central system upstream lies above whatever else is said in this transaction."""
+    cp = connector.charge_point
+    running = cp.bridged and connector.open_transaction is not None
+    return running and limit_upstream.has_tx_profile(cp, connector.number)
 
 
 # --- the charge point as a whole ----------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ class LimitStrategy:
 def purpose_of(cp: ChargePoint, own: OwnProfile) -> ProfilePurpose:
     """As what the limit of a connector goes out now."""
     strategy = cp.limit_strategy
+    if own.over_tx:
+        return ProfilePurpose.TxProfile
     if strategy.learned in strategy.purposes:
         return ProfilePurpose(strategy.learned)
     return strategy.purposes[min(own.attempt, len(strategy.purposes) - 1)]
@@ -77,7 +79,7 @@ def stack_level_of(cp: ChargePoint, lowest: int) -> int:
     """The stack level of a limit that may not lie below `lowest`."""
     fixed = cp.limit_strategy.stack_level
     if fixed is None:
-        return lowest
+        return lowest if cp.max_stack_level is None else min(lowest, cp.max_stack_level)
     if fixed != HIGHEST:
         return fixed
     return lowest if cp.max_stack_level is None else max(lowest, cp.max_stack_level)
