@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gatewayd.ocpp.lockout import ADDRESSES_MAX, TRIES, WINDOW_S, Lockout
+import pytest
+
+from gatewayd.ocpp.lockout import ADDRESSES_MAX, TRIES, WINDOW_S, Lockout, household
 
 
 def test_ten_tries_a_minute_and_no_more_whatever_the_rhythm() -> None:
@@ -48,3 +50,20 @@ def test_of_too_many_addresses_the_quietest_are_forgotten() -> None:
     assert lockout.wait_s("guesser", 4) > 0
     lockout.note_wrong("one too many", 5)
     assert lockout.wait_s("guesser", 6) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::7", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("", ""),
+        ("nowhere", "nowhere"),
+    ],
+)
+def test_an_ipv6_device_is_counted_once_whatever_addresses_it_takes(address: str, counted: str) -> None:
+    assert household(address) == counted
