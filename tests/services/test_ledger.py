@@ -233,7 +233,7 @@ async def test_the_log_stays_small(quick_path: Path) -> None:
     async with running(ledger, journal):
         for value in range(2500):
             assert await ledger.durable(journal.write(SaveFact("a", value)))
-        assert quick_path.with_name(quick_path.name + "-wal").stat().st_size < 2 << 20
+        assert quick_path.with_name(quick_path.name + "-wal").stat().st_size < 1 << 19
     assert ledger.commits == 2500
 
 
@@ -349,8 +349,8 @@ def test_any_broken_page_lets_the_gateway_start(quick_path: Path) -> None:
     facts = [SaveFact(f"fact/{n:04}", "x" * 60) for n in range(100)]
     trio.run(write, quick_path, SaveTransaction(1, OPEN), SaveTag("T", 1, 0, ""), SaveInformative(1, 3, {}), *facts)
     good = quick_path.read_bytes()
-    found_whole = 0
-    for at in range(0, len(good), file.PAGE_BYTES):
+    found_whole, pages = 0, 32  # the rest of the file is empty
+    for at in range(0, pages * file.PAGE_BYTES, file.PAGE_BYTES):
         for junk in (b"\0", b"\xff", b"\x0d"):
             for old in quick_path.parent.iterdir():
                 old.unlink()
@@ -358,15 +358,18 @@ def test_any_broken_page_lets_the_gateway_start(quick_path: Path) -> None:
             found = loaded(quick_path)
             found_whole += found.transactions == [(1, OPEN)]
             assert found.lossy or len(found.facts) == 100
-    assert found_whole > len(good) // file.PAGE_BYTES  # most of the pages are of others
+    assert found_whole > pages  # most of the pages are of others
 
 
 def test_a_file_cut_short_lets_the_gateway_start(path: Path) -> None:
     trio.run(write, path, *(SaveFact(f"fact/{n:04}", "x" * 60) for n in range(100)))
     good = path.read_bytes()
-    for length in range(100, len(good), 1500):
+    for length in range(100, len(good), 5001):
         path.write_bytes(good[:length])
-        assert loaded(path).lossy
+        found = loaded(path)
+        assert found.lossy or len(found.facts) == 100  # what was cut off may be empty pages
+    path.write_bytes(good[: len(good) // 20])
+    assert loaded(path).lossy
 
 
 async def test_a_foreign_database_is_none_of_ours(path: Path) -> None:

@@ -25,8 +25,11 @@ PAGE_BYTES = 1024
 """A commit writes whole pages: with 1024 instead of 4096 bytes a meter reading costs 5 KiB of flash instead of 8."""
 BUSY_S = 2.0
 """How long a commit waits for somebody who looks into the file with another program."""
-WAL_MAX_BYTES = 4 << 20
-"""The write-ahead log is cut back to this after a burst; ordinarily it is checkpointed at 1 MiB."""
+LOG_PAGES = 128
+"""The write-ahead log begins anew after so many pages. It is written to this size at the start: in a log that grows,
+every commit costs 12 KiB more, for the file system's own journal."""
+LOG_MAX_BYTES = 1 << 20
+"""After a burst the log is cut back to this."""
 BROKEN_KEPT = 3
 """Broken files kept for whoever wants to know; a disk that breaks them daily must not be filled with them."""
 SIDE_FILES = ("", "-wal", "-shm")
@@ -82,9 +85,11 @@ def _open(path: Path) -> sqlite3.Connection:
         database.execute(f"PRAGMA page_size={PAGE_BYTES}")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
-        database.execute(f"PRAGMA journal_size_limit={WAL_MAX_BYTES}")
+        database.execute(f"PRAGMA journal_size_limit={LOG_MAX_BYTES}")
+        database.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
         _migrate(database, path)
         _judge(database)
+        _make_room(database)
     except BaseException:
         database.close()
         raise
@@ -121,6 +126,15 @@ def _judge(database: sqlite3.Connection) -> None:
         raise error
     for table, columns in TABLES.items():
         database.execute(f"SELECT {','.join(columns)} FROM {table} LIMIT 0")
+
+
+def _make_room(database: sqlite3.Connection) -> None:
+    """Write the log to its size. Where the disk does not take it, a commit will tell."""
+    try:
+        database.execute("REPLACE INTO fact VALUES ('room', zeroblob(?))", (LOG_PAGES * PAGE_BYTES,))
+        database.execute("DELETE FROM fact WHERE name='room'")
+    except sqlite3.Error as error:
+        log.warning("the ledger's log could not be made ready: %s", error)
 
 
 # --- an update that is taken back (promises, R7) ------------------------------------------------------------------
