@@ -104,6 +104,8 @@ def _believe(context: ssl.SSLContext, roots: str) -> None:
 
 def _check(part: str, certificates: str) -> None:
     """Whether this holds readable certificates and nothing that cannot be read."""
+    if not certificates.isascii():
+        raise UnusableCertificate(part, "it is no PEM text")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
     except (ssl.SSLError, ValueError) as error:

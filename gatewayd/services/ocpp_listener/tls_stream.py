@@ -91,7 +91,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
                 with suppress(*GONE):
                     await self._flush()
                 raise trio.BrokenResourceError(f"TLS: {error.reason}") from None
-            if self._outgoing.pending:  # new keys were agreed on
+            if self._outgoing.pending:  # it wants an answer that is none of ours
                 await self._flush()
             data = await self.transport.receive_some(RECORD_BYTES)
             if not data:
