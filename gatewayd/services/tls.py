@@ -81,13 +81,13 @@ def _show(context: ssl.SSLContext, certificate: str, key: str) -> None:
         with open(descriptor, "w", encoding="ascii", closefd=False) as file:
             file.write(f"{certificate}\n{key}\n")
         context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_passphrase)
-    except UnicodeEncodeError:
-        raise UnusableCertificate(KEY, "it is no PEM text") from None
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+    except (ssl.SSLError, UnicodeEncodeError) as error:
+        reason = str(getattr(error, "reason", ""))
+        if reason == "KEY_VALUES_MISMATCH":
             raise UnusableCertificate(KEY, "it does not belong to the certificate") from None
-        part = CERTIFICATE if str(error.reason).startswith(("EE_", "CA_")) else KEY
-        raise UnusableCertificate(part, _plain(error)) from None
+        if reason.startswith(("EE_", "CA_")):  # end entity, or its authority: weaker than this system allows
+            raise UnusableCertificate(CERTIFICATE, reason.lower().replace("_", " ")) from None
+        raise UnusableCertificate(KEY, "no private key can be read in it") from None
     finally:
         os.close(descriptor)
 
@@ -103,16 +103,8 @@ def _believe(context: ssl.SSLContext, roots: str) -> None:
 
 
 def _check(part: str, certificates: str) -> None:
-    """Whether this holds readable certificates and nothing that cannot be read."""
-    if not certificates.isascii():
-        raise UnusableCertificate(part, "it is no PEM text")
+    """Whether this holds certificates and nothing that cannot be read."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
-    except (ssl.SSLError, ValueError) as error:
-        raise UnusableCertificate(part, _plain(error)) from None
-
-
-def _plain(error: Exception) -> str:
-    """What OpenSSL says, without the place in its source."""
-    reason = getattr(error, "reason", None)
-    return f"it cannot be used: {reason.lower().replace('_', ' ')}" if reason else "it is no PEM text"
+    except (ssl.SSLError, ValueError, TypeError):  # in turn: none in it, empty, not ASCII
+        raise UnusableCertificate(part, "no certificate can be read in it") from None
