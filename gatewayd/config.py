@@ -65,13 +65,16 @@ HINTED_FAULTS = (
     50  # "did you mean" is searched for this many faults: a file of nothing but noise must not stop the loop
 )
 
+OFF = -1  # a port that is off: nothing to warn of where nothing is there
+
 # What can be written but does nothing yet: a key, or a table for all its keys -> the feature. Delete a row when its
 # feature is there; nothing else has to change. (A key without a default is always away from it: one line a slot.)
 INACTIVE: dict[str, str] = {
     "network": "the network service of the appliance",
     "ocpp.upstream.offline": "queues for an absent central system: its charge points are dropped instead",
     "charge_point.profile": "quirk profiles",
-    "web.port": "the web page",
+    "web": "the web page",
+    "metrics": "metrics for Prometheus",
 }
 
 
@@ -312,7 +315,7 @@ def warnings(config: Config, file: str = "configuration") -> tuple[Fault, ...]:
     for path, row, value in _settings(config):
         plain = re.sub(r"\[\d+\]", "", path)
         features = [words for inactive, words in INACTIVE.items() if f"{plain}.".startswith(f"{inactive}.")]
-        if features and value != row.default:
+        if features and value not in (row.default, OFF):
             found.append(Fault(file, path, f"not active yet: {features[0]}" + _number(config, path)))
     return tuple(found)
 

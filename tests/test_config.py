@@ -364,5 +364,9 @@ def test_every_row_of_what_is_not_active_is_a_key_or_a_table() -> None:
 def test_a_deleted_row_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(web=Web(port=8081))
     assert [each.key for each in warnings(config)] == ["web.port"]
-    monkeypatch.delitem(INACTIVE, "web.port")
+    monkeypatch.delitem(INACTIVE, "web")
     assert warnings(config) == ()
+
+
+def test_what_is_off_is_silent() -> None:
+    assert warnings(Config(web=Web(port=-1))) == ()
