@@ -1,0 +1,246 @@
+"""The gateway's certificates: made, renewed, replaced, and what happens when they cannot be."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+from cryptography import x509
+
+from gatewayd import config
+from gatewayd.certificates import AUTHORITY, CERTIFICATE, Certificates, faults, upstream_context
+from gatewayd.services.authority import SERVER_LIFE
+from gatewayd.services.tls import UnusableCertificate
+from gatewayd.site.codes import GatewayState
+from gatewayd.site.model import Site
+from tests.services.ocpp_peer import EPOCH, Peer, basic, request
+from tests.services.secure_daemon import PORTS, TLS, Daemon, daemon
+from tests.services.secure_plant import HOST, Papers, certify, client, pem
+
+CP = '[[charge_point]]\nnumber = 1\nidentity = "CP001"\n'
+OWN = trustme.CA()
+PAPERS = certify(OWN, HOST)
+DAY_S = 86400
+
+
+def inline(papers: Papers) -> str:
+    return f'certificate = """{papers.certificate}"""\nkey = """{papers.key}"""\n'
+
+
+def shown(state: Path) -> x509.Certificate:
+    """What the gateway made for itself."""
+    return x509.load_pem_x509_certificate((state / "server.pem").read_bytes())
+
+
+def names(certificate: x509.Certificate) -> list[str]:
+    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(name.value) for name in found]
+
+
+def certificates(state: Path) -> Certificates:
+    return Certificates(state, Site(), lambda context: None)
+
+
+class TestOfItsOwn:
+    def test_are_made_once_and_kept(self, tmp_path: Path) -> None:
+        parsed = config.parse(TLS, "c.toml")
+        first = certificates(tmp_path)
+        first.refresh(parsed, EPOCH)
+        assert first.troubles == {}
+        assert first.context is not None
+        files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        assert set(files) == {"authority.pem", "authority.key", "server.pem", "server.key"}
+        again = certificates(tmp_path)
+        again.refresh(parsed, EPOCH + DAY_S)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+    def test_without_tls_there_is_an_authority_alone(self, tmp_path: Path) -> None:
+        made = certificates(tmp_path)
+        made.refresh(config.parse('[ocpp.tls]\nkey_type = "ec"\n', "c.toml"), EPOCH)
+        assert {path.name for path in tmp_path.iterdir()} == {"authority.pem", "authority.key"}
+        assert made.context is None
+
+    def test_are_renewed_in_time_while_it_runs(self, tmp_path: Path) -> None:
+        parsed, made = config.parse(TLS, "c.toml"), certificates(tmp_path)
+        contexts = []
+        for day in range(0, 800, 5):
+            made.refresh(parsed, EPOCH + day * DAY_S)
+            if made.context not in contexts:
+                contexts.append(made.context)
+            left_s = shown(tmp_path).not_valid_after_utc.timestamp() - EPOCH - day * DAY_S
+            assert left_s > SERVER_LIFE.total_seconds() / 3 - 5 * DAY_S
+        assert len(contexts) == 4
+
+    def test_hold_the_names_that_it_is_given(self, tmp_path: Path) -> None:
+        made = certificates(tmp_path)
+        made.refresh(config.parse('[gateway]\nname = "Boiler-3"\n[ocpp]\nhost = "10.9.8.7"\n' + TLS, "c.toml"), EPOCH)
+        assert {"boiler-3", "10.9.8.7", "192.168.100.246"} <= set(names(shown(tmp_path)))
+        static = '[network]\nmode = "static"\naddress = "10.1.2.3/24"\nrouter = ""\n'
+        made.refresh(config.parse(static + TLS, "c.toml"), EPOCH)
+        assert "10.1.2.3" in names(shown(tmp_path))
+        assert "boiler-3" not in names(shown(tmp_path))
+
+    def test_a_damaged_authority_is_a_trouble_and_no_crash(self, tmp_path: Path) -> None:
+        parsed, made = config.parse(TLS, "c.toml"), certificates(tmp_path)
+        made.refresh(parsed, EPOCH)
+        (tmp_path / "authority.key").write_text("damaged")
+        again = certificates(tmp_path)
+        again.refresh(parsed, EPOCH)
+        assert set(again.troubles) == {AUTHORITY, CERTIFICATE}
+        assert again.context is None
+        assert "damaged" not in str(again.troubles)
+
+    def test_a_disk_that_takes_nothing_is_one(self, tmp_path: Path) -> None:
+        made = certificates(tmp_path / "missing")
+        made.refresh(config.parse(TLS, "c.toml"), EPOCH)
+        assert set(made.troubles) == {AUTHORITY, CERTIFICATE}
+        (tmp_path / "missing").mkdir()
+        made.refresh(config.parse(TLS, "c.toml"), EPOCH)
+        assert made.troubles == {}
+        assert made.context is not None
+
+    def test_what_serves_goes_on_serving_while_the_disk_takes_nothing(self, tmp_path: Path) -> None:
+        parsed, made = config.parse(TLS, "c.toml"), certificates(tmp_path)
+        made.refresh(parsed, EPOCH)
+        context = made.context
+        (tmp_path / "server.pem.new").mkdir()  # nothing can be written in its place
+        made.refresh(parsed, EPOCH + 300 * DAY_S)
+        assert set(made.troubles) == {CERTIFICATE}
+        assert made.context is context
+
+
+class TestOfTheUsers:
+    def test_are_shown_instead(self, tmp_path: Path) -> None:
+        made = certificates(tmp_path)
+        made.refresh(config.parse(TLS + inline(PAPERS), "c.toml"), EPOCH)
+        assert made.troubles == {}
+        assert made.context is not None
+        assert not (tmp_path / "server.pem").exists()
+
+    def test_are_read_again_when_their_files_change(self, tmp_path: Path) -> None:
+        files = {"certificate": tmp_path / "own.pem", "key": tmp_path / "own.key"}
+        toml = TLS + "".join(f'{name} = "{path}"\n' for name, path in files.items())
+        made = certificates(tmp_path)
+        made.refresh(config.parse(toml, "c.toml"), EPOCH)
+        why = "cannot be read: No such file or directory"
+        assert made.troubles[CERTIFICATE] == f"ocpp.tls.certificate: {files['certificate']} {why}"
+        contexts = [made.context]
+        for papers in (PAPERS, certify(OWN, HOST)):
+            files["certificate"].write_text(papers.certificate)
+            made.refresh(config.parse(toml, "c.toml"), EPOCH)
+            files["key"].write_text(papers.key)
+            made.refresh(config.parse(toml, "c.toml"), EPOCH)
+            assert made.troubles == {}
+            contexts.append(made.context)
+        assert len(set(map(id, contexts))) == 3
+
+    @pytest.mark.parametrize(
+        ("table", "key"),
+        [
+            (TLS + inline(Papers(PAPERS.certificate, certify(OWN, HOST).key)), "ocpp.tls.key"),
+            (TLS + 'certificate = "/none.pem"\nkey = "/none.key"\n', "ocpp.tls.certificate"),
+            (TLS + inline(PAPERS) + 'client_ca = "/none.pem"\n', "ocpp.tls.client_ca"),
+            (TLS + 'client_ca = "/none.pem"\n', "ocpp.tls.client_ca"),
+            ('[ocpp.upstream]\nca = "/none.pem"\n', "ocpp.upstream.ca"),
+            ("[ocpp.upstream]\n" + inline(Papers(PAPERS.certificate, certify(OWN, HOST).key)), "ocpp.upstream.key"),
+        ],
+    )
+    def test_a_fault_in_them_is_named_by_its_key(self, table: str, key: str) -> None:
+        found = list(faults(config.parse(table, "c.toml")))
+        assert [path for path, _ in found] == [key]
+        assert "PRIVATE" not in str(found)
+
+    @pytest.mark.parametrize("table", ["", TLS, TLS + inline(PAPERS), "[ocpp.upstream]\n" + inline(PAPERS)])
+    def test_good_ones_have_none(self, table: str) -> None:
+        assert list(faults(config.parse(table, "c.toml"))) == []
+
+    def test_a_file_that_is_no_text_is_a_fault(self, tmp_path: Path) -> None:
+        (tmp_path / "own.der").write_bytes(bytes(range(256)))
+        (fault,) = faults(config.parse(f'[ocpp.tls]\nclient_ca = "{tmp_path}/own.der"\n', "c.toml"))
+        assert fault == ("ocpp.tls.client_ca", f"{tmp_path}/own.der is no PEM text")
+
+
+async def boots(it: Daemon, context: ssl.SSLContext | None = None, authorization: bytes = b"") -> Peer:
+    peer = await it.dial(context)
+    assert await peer.upgrade(request(Authorization=authorization) if authorization else request()) == 101
+    assert (await peer.boot())["status"] == "Accepted"
+    return peer
+
+
+def state(it: Daemon) -> GatewayState:
+    return it.gateway.site.state
+
+
+class TestTheDaemon:
+    async def test_is_believed_by_who_has_its_authority(self, tmp_path: Path) -> None:
+        async with daemon(tmp_path, PORTS + TLS + CP) as it:
+            await boots(it, it.believes())
+            assert it.gateway.site.charge_points["CP001"].security_profile == 2
+            assert state(it) is GatewayState.running
+            assert "PRIVATE" not in it.authority
+
+    async def test_tls_comes_and_goes_at_sighup_and_no_link_drops(self, tmp_path: Path) -> None:
+        async with daemon(tmp_path, PORTS + CP) as it:
+            assert it.ports["ocpp_tls"] is None
+            peer = await boots(it)
+            await it.reload(PORTS + TLS + CP)
+            await it.dial(it.believes())
+            assert await peer.call("Heartbeat", {}, "2")
+            await it.reload(PORTS + CP)
+            assert it.ports["ocpp_tls"] is None
+            assert await peer.call("Heartbeat", {}, "3")
+
+    async def test_a_certificate_of_the_users_takes_over_at_sighup(self, tmp_path: Path) -> None:
+        async with daemon(tmp_path, PORTS + TLS + CP) as it:
+            port = it.ports["ocpp_tls"]
+            toml = PORTS + TLS.replace("port = 0", f"port = {port}") + inline(PAPERS) + CP
+            await it.reload(toml)
+            assert it.ports["ocpp_tls"] == port
+            await boots(it, client(OWN))
+
+    async def test_one_that_cannot_be_used_leaves_it_degraded_with_the_old_one(self, tmp_path: Path) -> None:
+        async with daemon(tmp_path, PORTS + TLS + CP) as it:
+            wrong = Papers(PAPERS.certificate, certify(OWN, HOST).key)
+            await it.reload(PORTS + TLS + inline(wrong) + CP)
+            assert state(it) is GatewayState.degraded
+            await boots(it, it.believes())
+            await it.reload(PORTS + TLS + inline(PAPERS) + CP)
+            assert state(it) is GatewayState.running
+            await boots(it, client(OWN))
+
+    async def test_one_that_cannot_be_used_from_the_start_keeps_nothing_else_from_working(self, tmp_path: Path) -> None:
+        toml = PORTS + TLS + 'certificate = "/none.pem"\nkey = "/none.key"\n' + CP
+        async with daemon(tmp_path, toml) as it:
+            assert state(it) is GatewayState.degraded
+            await boots(it)
+            with pytest.raises(trio.BrokenResourceError):
+                await it.dial(it.believes())
+
+    async def test_client_ca_requires_certificates_and_our_own_are_believed_too(self, tmp_path: Path) -> None:
+        toml = PORTS + TLS + f'client_ca = """{pem(OWN)}"""\n' + CP
+        async with daemon(tmp_path, toml) as it:
+            context = it.believes()
+            with trustme.Blob((PAPERS_OF_CP.certificate + PAPERS_OF_CP.key).encode()).tempfile() as file:
+                context.load_cert_chain(file)
+            await boots(it, context)
+            assert it.gateway.site.charge_points["CP001"].security_profile == 3
+
+    async def test_passwords_are_asked_for_on_both_ports(self, tmp_path: Path) -> None:
+        async with daemon(tmp_path, PORTS + TLS + CP + 'password = "secret"\n') as it:
+            for context, profile in ((None, 1), (it.believes(), 2)):
+                assert await (await it.dial(context)).upgrade() == 401
+                await boots(it, context, basic("CP001", "secret"))
+                assert it.gateway.site.charge_points["CP001"].security_profile == profile
+
+
+PAPERS_OF_CP = certify(OWN, "CP001")
+
+
+def test_upstream_without_anything_believes_the_system() -> None:
+    context = upstream_context(config.parse("", "c.toml").ocpp.upstream)
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    with pytest.raises(UnusableCertificate, match=r"ocpp\.upstream\.ca"):
+        upstream_context(config.parse('[ocpp.upstream]\nca = "/none"\n', "c.toml").ocpp.upstream)
