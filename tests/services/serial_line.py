@@ -42,9 +42,11 @@ class SerialLine:
         while True:
             await trio.lowlevel.wait_readable(inner)
             data = os.read(inner, 512)
+            if returns:
+                os.write(inner, data)  # one hears oneself while one sends
             await trio.sleep(len(data) * self._character_s)
             for other, (end, _) in self._ends.items():
-                if other != device or returns:
+                if other != device:
                     os.write(end, data)
 
 
