@@ -11,7 +11,7 @@ python := .venv/bin/python
 
 .PHONY: help
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: setup ## the gateway here, with simulated charge points and BMS; CONFIG=file.toml STATE=dir PEERS=0
@@ -29,6 +29,18 @@ test: setup ## every test that needs no root, browser or emulated machine
 test-root: ## as root: network namespaces and services
 	@.ci/setup test-root
 	@GATEWAY_TEST_ROOT=1 $(python) -m pytest -o faulthandler_timeout=300 tests/root
+
+.PHONY: test-promises
+test-promises: setup ## what is promised about reliability and security, measured; takes minutes
+	@GATEWAY_TEST_PROMISES=1 $(python) -m pytest -o faulthandler_timeout=1800 tests/promises
+
+.PHONY: test-interop
+test-interop: setup ## the bridge between charge points and central systems that others wrote (PyPI, npm)
+	@[ -x .interop/python/bin/pip ] || $(python) -m venv .interop/python
+	@.interop/python/bin/pip install -q --disable-pip-version-check -r tests/interop/peers/requirements.txt
+	@mkdir -p .interop/node && cp tests/interop/peers/package.json .interop/node/
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .interop/node
+	@GATEWAY_TEST_INTEROP=1 $(python) -m pytest tests/interop
 
 .PHONY: check
 check: setup ## format, lint, types, shell scripts, table and documents fresh
