@@ -30,6 +30,7 @@ from gatewayd.services.ocpp_listener.link import (
 from gatewayd.services.ocpp_listener.listener import HALF_OPEN_MAX, LINGER_BYTES
 from gatewayd.services.ocpp_listener.peer_log import LOG_BURST
 from gatewayd.site.codes import LinkState, QuirkBits, Status
+from gatewayd.site.reading_pace import WAIT_MAX_S
 from tests.ocpp.test_handshake import QUICK
 from tests.services.ocpp_peer import (
     BINARY,
@@ -611,7 +612,7 @@ class TestDisk:
         await trio.sleep(2)
         await peer.send(frame(TEXT, HEARTBEAT))
         answered = []
-        with trio.move_on_after(10):
+        with trio.move_on_after(DURABLE_WAIT_S + 5):
             while True:
                 answered.append((await peer.message())[1])
         return answered
@@ -645,6 +646,21 @@ class TestDisk:
 
         async with standing(durable=slow) as it:
             assert await self.exchange(it) == ["s", "a", "h"]
+
+    async def test_a_reading_that_waits_for_company_is_answered(self, autojump_clock: MockClock) -> None:
+        async def in_company(number: int) -> bool:
+            await trio.sleep(WAIT_MAX_S)
+            return True
+
+        async with standing(durable=in_company) as it:
+            peer = await it.connect()
+            await peer.boot()
+            it.write(17, 10)  # decision_timeout 1 s
+            await peer.send(frame(TEXT, self.START.encode()))
+            assert (await peer.message())[1] == "s"
+            began, sample = trio.current_time(), {"timestamp": "2026-01-01T00:01:00Z", "sampledValue": [{"value": "7"}]}
+            await peer.call("MeterValues", {"connectorId": 1, "transactionId": 1, "meterValue": [sample]}, "m")
+            assert trio.current_time() == began + WAIT_MAX_S
 
 
 BIG = 1 << 20

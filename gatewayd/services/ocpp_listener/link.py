@@ -18,6 +18,7 @@ from gatewayd.ocpp.bridge import Bridge
 from gatewayd.ocpp.session import Send, Session, SessionBug, Word
 from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.site.codes import QuirkBits
+from gatewayd.site.reading_pace import WAIT_MAX_S
 
 CLOSE_TIMEOUT_S = 2.0
 """For the last word, and then for a peer to take it and close; after that the socket is closed hard."""
@@ -25,8 +26,9 @@ LAST_WORDS_S = 5.0
 """What was said before a Close has this long to go out."""
 SEND_TIMEOUT_S = 30.0
 """A peer that takes no byte for this long is gone."""
-DURABLE_WAIT_S = 5.0
-"""A disk that hangs counts as one that fails after this long: all but transactions is answered still (promises, R5)."""
+DURABLE_WAIT_S = WAIT_MAX_S + 5.0
+"""A disk that hangs counts as one that fails after this long: all but transactions is answered still (promises, R5).
+A reading that waits for company on its way to the disk waits for that, and then for the disk."""
 DUPLICATE_PROOF_S = 5.0
 """An old link that is asked whether it lives has this long to show it (ocpp.md, Duplicates)."""
 WORDS_MAX = 200
