@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -32,13 +31,8 @@ from tests.journeys.weather import Kind, Weather
 from tests.journeys.witness import Witnesses
 from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
 
-COUNT, CONNECTORS = 20, 2
-NEIGHBOURS = (19, 20)
-"""They charge in peace all the time, and nobody's trouble may show in their registers."""
+CONNECTORS = 2
 SETTLE_S = 10.0
-STORM_S = 150.0
-NEIGHBOURS_KNOWN_S = 45.0
-"""By then the gateway has asked them all its own questions, and nothing of theirs changes any more."""
 ROUGH_UNTIL_S = 40.0
 """So long before the weather heals, garbling ends, and charge points' cables are no longer pulled: what a peer does to
 a living connection is noticed when its Calls time out, and that is the peer's time, not the weather's."""
@@ -66,14 +60,43 @@ ROUGH = (Kind.garble,)
 FASTEST_DISK = Path("/dev/shm")
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How much of it. The last two charge points are the neighbours: they charge in peace all the time, and nobody's
+    trouble may show in their registers."""
+
+    charge_points: int = 20
+    storm_s: float = 150.0
+
+    @property
+    def neighbours(self) -> tuple[int, int]:
+        return self.charge_points - 1, self.charge_points
+
+    @property
+    def troubled(self) -> range:
+        return range(1, self.charge_points - 1)
+
+    @property
+    def storm_ends(self) -> float:
+        return SETTLE_S + self.storm_s
+
+
+WHOLE = Scale()
+SMALL = Scale(8, 90.0)
+"""Enough to find what is wrong everywhere."""
+
+
 @dataclass
 class Chaos:
     """What came of one seed."""
 
     seed: int
+    enough: Invariant | None = None
+    """With the first complaint of it the run is over: a twin needs no more."""
     lines: list[str] = field(default_factory=list)
     complaints: list[tuple[Invariant, str]] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     def log(self, who: str, what: str) -> None:
         self.lines.append(f"{trio.current_time():9.3f} {who} {what}")
@@ -81,6 +104,8 @@ class Chaos:
     def complain(self, invariant: Invariant, what: str) -> None:
         self.log("COMPLAINT", f"{invariant.name}: {what}")
         self.complaints.append((invariant, what))
+        if invariant is self.enough:
+            self.scope.cancel()
 
     @property
     def broken(self) -> set[Invariant]:
@@ -99,80 +124,76 @@ class Chaos:
 Broken = Callable[[], AbstractContextManager[object]]
 
 
-def run(seed: int, broken: Broken = nullcontext, *, storm_s: float = STORM_S) -> Chaos:
-    """One seed, in a folder of its own. `broken` builds the gateway wrong: a twin of the test."""
-    chaos = Chaos(seed)
+def run(seed: int, scale: Scale = WHOLE, broken: Broken = nullcontext, enough: Invariant | None = None) -> Chaos:
+    """One seed, in a folder of its own. `broken` builds the gateway wrong, for a twin of the test."""
+    chaos = Chaos(seed, enough)
     began = time.perf_counter()
     disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
     with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), broken():
-        trio.run(_Storm(chaos, Path(folder), storm_s).run, clock=MockClock(autojump_threshold=0))
+        trio.run(_Storm(chaos, Path(folder), scale).run, clock=MockClock(autojump_threshold=0))
     chaos.figures["s real time"] = round(time.perf_counter() - began, 1)
     return chaos
 
 
 class _Storm:
-    def __init__(self, chaos: Chaos, folder: Path, storm_s: float) -> None:
-        self._chaos, self._folder, self._storm_s = chaos, folder, storm_s
+    def __init__(self, chaos: Chaos, folder: Path, scale: Scale) -> None:
+        self._chaos, self._folder, self._scale = chaos, folder, scale
         self._random = Random(f"storm/{chaos.seed}")
         self._weather = Weather(Random(f"weather/{chaos.seed}"))
-        self._faults: Counter[str] = Counter()
+        self._outcomes = Outcomes(chaos.complain, chaos.log, 4 * CALL_TIMEOUT_S, trio.current_time)
+        self._witnesses = Witnesses(chaos.complain, chaos.log, CALL_TIMEOUT_S)
+        self._cps: dict[int, ChargePoint] = {}
 
     async def run(self) -> None:
-        chaos = self._chaos
-        outcomes = Outcomes(chaos.complain, chaos.log, 4 * CALL_TIMEOUT_S, trio.current_time)
-        with outcomes.watched():
+        chaos, scale = self._chaos, self._scale
+        with self._outcomes.watched(), chaos.scope:
             async with trio.open_nursery() as nursery:
-                self._plant = Plant(
-                    nursery,
-                    self._folder,
-                    TOML + charge_points(COUNT, CONNECTORS),
-                    seed=chaos.seed,
-                    weather=self._weather,
-                    log=chaos.log,
-                )
-                witnesses = Witnesses(chaos.complain, chaos.log, CALL_TIMEOUT_S)
-                self._plant.network.witness = witnesses.witness
+                toml = TOML + charge_points(scale.charge_points, CONNECTORS)
+                self._plant = Plant(nursery, self._folder, toml, seed=chaos.seed, weather=self._weather, log=chaos.log)
+                self._plant.network.witness = self._witnesses.witness
                 self._watch = Watch(
-                    self._plant, witnesses, outcomes, chaos.complain,
-                    count=COUNT, connectors=CONNECTORS, neighbours=NEIGHBOURS,
+                    self._plant, self._witnesses, self._outcomes, chaos.complain,
+                    count=scale.charge_points, connectors=CONNECTORS, neighbours=scale.neighbours,
                 )  # fmt: skip
                 await self._live(nursery)
-                chaos.figures |= {
-                    "s virtual time": round(trio.current_time()),
-                    "starts of the gateway": self._plant.starts,
-                    "Calls": witnesses.calls,
-                    "answers": witnesses.answers,
-                    "commands": outcomes.concluded,
-                    "transactions": sum(len(cp.books) for cp in self._cps.values()),
-                    "faults": sum(" weather " in line for line in chaos.lines),
-                    "registers read": self._watch.registers_read,
-                }
                 nursery.cancel_scope.cancel()
+        self._count()
+
+    def _count(self) -> None:
+        self._chaos.figures |= {
+            "s virtual time": round(trio.current_time()),
+            "starts of the gateway": self._plant.starts,
+            "Calls": self._witnesses.calls,
+            "answers": self._witnesses.answers,
+            "commands": self._outcomes.concluded,
+            "transactions": sum(len(cp.books) for cp in self._cps.values()),
+            "faults": sum(" weather " in line for line in self._chaos.lines),
+            "registers read": self._watch.registers_read,
+        }
 
     async def _live(self, nursery: trio.Nursery) -> None:
-        plant, storm_ends = self._plant, SETTLE_S + self._storm_s
+        plant, scale, storm_ends = self._plant, self._scale, self._scale.storm_ends
         await plant.start()
-        self._cps = {number: await self._charge_point(number) for number in range(1, COUNT + 1)}
+        for number in range(1, scale.charge_points + 1):
+            self._cps[number] = await self._charge_point(number)
         nursery.start_soon(self._watch.run)
         await self._start_neighbours()
-        numbers = range(1, NEIGHBOURS[0])
-        controller = Controller(plant, Random(f"controller/{self._chaos.seed}"), numbers, storm_ends)
-        inquirer = Inquirer(plant, Random(f"inquirer/{self._chaos.seed}"), numbers, storm_ends)
+        controller = Controller(plant, Random(f"controller/{self._chaos.seed}"), scale.troubled, storm_ends)
+        inquirer = Inquirer(plant, Random(f"inquirer/{self._chaos.seed}"), scale.troubled, storm_ends)
         nursery.start_soon(controller.run)
         nursery.start_soon(inquirer.run)
         await trio.sleep_until(SETTLE_S)
         self._look_at_every_row()
 
-        self._weather.sheltered = {f"CP{number:03}" for number in NEIGHBOURS}
+        self._weather.sheltered = {f"CP{number:03}" for number in scale.neighbours}
         self._weather.odds = dict(ODDS)
         async with trio.open_nursery() as busy:
-            for number in numbers:
+            for number in scale.troubled:
                 for connector in range(1, CONNECTORS + 1):
                     random = Random(f"drivers/{self._chaos.seed}/{number}/{connector}")
                     busy.start_soon(drivers, self._cps[number], connector, random, storm_ends)
             busy.start_soon(self._accidents, storm_ends)
             busy.start_soon(self._restarts, storm_ends)
-            busy.start_soon(self._know_neighbours)
             await trio.sleep_until(storm_ends - ROUGH_UNTIL_S)
             for kind in ROUGH:
                 del self._weather.odds[kind]
@@ -191,7 +212,7 @@ class _Storm:
 
     async def _start_neighbours(self) -> None:
         bms = await self._plant.bms("installer")
-        for number in NEIGHBOURS:
+        for number in self._scale.neighbours:
             cp = self._cps[number]
             await cp.until(lambda cp=cp: cp.registered)  # type: ignore[misc]
             cp.plug(1, Vehicle(capacity_wh=1e6))
@@ -200,10 +221,6 @@ class _Storm:
             await bms.trigger("start", number, 1)
         await bms.client.close()
 
-    async def _know_neighbours(self) -> None:
-        await trio.sleep_until(NEIGHBOURS_KNOWN_S)
-        self._watch.know_neighbours()
-
     # --- trouble --------------------------------------------------------------------------------------------
 
     async def _accidents(self, until: float) -> None:
@@ -211,7 +228,7 @@ class _Storm:
         while True:
             await trio.sleep(self._random.uniform(1, 12))
             left_s = until - trio.current_time()
-            number = self._random.randrange(1, NEIGHBOURS[0])
+            number = self._random.choice(self._scale.troubled)
             cp = self._cps[number]
             away_s = min(self._random.uniform(1, 60), max(0.0, left_s))
             kind = self._random.choice(("power cut", "dead", "pulled", "closed", "cut", "reset", "away"))
@@ -238,7 +255,7 @@ class _Storm:
     async def _restarts(self, until: float) -> None:
         """What happens to the gateway."""
         for _ in range(self._random.randint(1, 3)):
-            await trio.sleep(self._random.uniform(0.1, 0.4) * self._storm_s)
+            await trio.sleep(self._random.uniform(0.1, 0.4) * self._scale.storm_s)
             with trio.CancelScope(shield=True):  # the weather may heal meanwhile; the gateway comes back first
                 await (self._plant.crash() if self._random.random() < 0.6 else self._plant.stop())
                 await trio.sleep(min(self._random.uniform(0.1, 20), max(0.0, until - trio.current_time())))
@@ -254,11 +271,13 @@ class _Storm:
     # --- what must hold -------------------------------------------------------------------------------------
 
     def _look_at_every_row(self) -> None:
-        self._chaos.figures["rows of the map"] = self._watch.inspector().every_row(COUNT, CONNECTORS)
+        self._chaos.figures["rows of the map"] = self._watch.inspector().every_row(
+            self._scale.charge_points, CONNECTORS
+        )
 
     def _agree(self, controller: Controller) -> None:
         inspector = self._watch.inspector()
-        limits = controller.wanted | {(number, 1): 13.0 for number in NEIGHBOURS}
+        limits = controller.wanted | {(number, 1): 13.0 for number in self._scale.neighbours}
         for number, cp in self._cps.items():
             for what in disagreements(inspector, number, cp, limits, SAMPLE_S):
                 self._chaos.complain(Invariant.consistent, f"{cp.identity} {what}")

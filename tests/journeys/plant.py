@@ -16,8 +16,9 @@ from typing import Any
 import trio
 
 from gatewayd import config
-from gatewayd.app import Gateway, Paths
+from gatewayd.app import Gateway
 from gatewayd.services.front_panel import FrontPanel
+from gatewayd.state_directory import Paths
 from tests.journeys.modbus_edge import serve
 from tests.journeys.network import MODBUS, OCPP, Network
 from tests.journeys.weather import Weather

@@ -20,7 +20,8 @@ from tests.journeys.witness import Witnesses
 from tests.simulator.bms import POINTS, Value
 
 LOOK_S, SWEEP_S = 1.0, 15.0
-SETTLED_S = 40.0  # a neighbour is back after a restart of the gateway, and everything was said again
+BACK_S = 20.0  # so long after a start of the gateway the neighbours are back and charge
+KNOWN_S = 45.0  # and so long after it they were asked everything: from now on nothing of theirs changes
 COMMANDS_MAX = 32  # a connector has some twenty setpoints and triggers; one of each may wait
 WATCHED_MAX = 100  # deadlines of one charge point: its Call, its decisions, and a few for each connector
 TRANSACTIONS_UNSAVED_MAX = 1000  # what is said while one commit is under way
@@ -57,7 +58,6 @@ class Watch:
         self.plant, self.witnesses, self.outcomes, self.complain = plant, witnesses, outcomes, complain
         self.count, self.connectors, self.neighbours = count, connectors, neighbours
         self.registers_read = 0
-        self._known = False
         self._steady: dict[int, dict[str, Value]] = {}
         self._gateway: Gateway | None = None
         self._began = 0.0
@@ -90,22 +90,18 @@ class Watch:
 
     # --- neighbours -----------------------------------------------------------------------------------------
 
-    def know_neighbours(self) -> None:
-        """They charge, and everything was said: from now on nothing of them may change."""
-        self._known = True
-
     def inspector(self) -> Inspector:
         gateway = self.plant.gateway
         return Inspector(gateway.modbus_server(gateway.units))
 
     def _look_at_neighbour(self, inspector: Inspector, number: int) -> None:
-        if not self._known or trio.current_time() < self._began + SETTLED_S:
+        since_s = trio.current_time() - self._began
+        if since_s < BACK_S:
             return
-        restarted = self.plant.starts > 1
         now = steady(inspector, number, self.connectors)
         before = self._steady.get(number, now)
         for name, value in now.items():
-            if value != before[name] and not (restarted and name.split("/")[-1] in LOST_AT_RESTART):
+            if value != before[name] and not (since_s < KNOWN_S and name.split("/")[-1] in LOST_AT_RESTART):
                 self.complain(Invariant.neighbours, f"CP{number:03}: {name} was {before[name]} and is {value}")
         self._steady[number] = now
 
