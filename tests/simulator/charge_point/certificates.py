@@ -20,7 +20,7 @@ BASE = (
     0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
     0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
 )
-SEQUENCE, SET, INTEGER, BIT_STRING, UTF8_STRING, CONTEXT_0 = 0x30, 0x31, 0x02, 0x03, 0x0C, 0xA0
+SEQUENCE, SET, INTEGER, BIT_STRING, OCTET_STRING, UTF8_STRING, CONTEXT_0 = 0x30, 0x31, 0x02, 0x03, 0x04, 0x0C, 0xA0
 EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
 PRIME256V1 = bytes.fromhex("06082a8648ce3d030107")
 ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")
@@ -63,6 +63,11 @@ class CertificateStore:
 
     max_installed: int = 20
     roots: list[tuple[str, Certificate]] = field(default_factory=list)
+    texts: dict[Certificate, str] = field(default_factory=dict)
+
+    def trusted(self, use: str) -> str:
+        """The installed roots of this use as PEM."""
+        return "\n".join(self.texts[certificate] for kind, certificate in self.roots if kind == use)
 
     def install(self, use: str, pem: str) -> str:
         try:
@@ -73,6 +78,7 @@ class CertificateStore:
             return "Failed"
         if (use, certificate) not in self.roots:
             self.roots.append((use, certificate))
+            self.texts[certificate] = pem
         return "Accepted"
 
     def delete(self, wanted: dict[str, Any]) -> str:
@@ -106,9 +112,12 @@ class ChargePointKey:
         information = _der(SEQUENCE, _integer(0) + name + key + _der(CONTEXT_0, b""))
         algorithm = _der(SEQUENCE, ECDSA_WITH_SHA256)
         whole = _der(SEQUENCE, information + algorithm + _bits(self._sign(information)))
-        body = base64.encodebytes(whole).decode().replace("\n", "")
-        lines = [body[start : start + 64] for start in range(0, len(body), 64)]
-        return "\n".join(["-----BEGIN CERTIFICATE REQUEST-----", *lines, "-----END CERTIFICATE REQUEST-----", ""])
+        return _pem("CERTIFICATE REQUEST", whole)
+
+    def private(self) -> str:
+        """The key itself as PEM (RFC 5915), for the charge point's own TLS."""
+        secret = _der(OCTET_STRING, self._secret.to_bytes(32))
+        return _pem("EC PRIVATE KEY", _der(SEQUENCE, _integer(1) + secret + _der(CONTEXT_0, PRIME256V1)))
 
     def certifies(self, chain: str) -> bool:
         """Whether the first certificate of the chain is for this key."""
@@ -156,6 +165,12 @@ def _der(tag: int, content: bytes) -> bytes:
     length = len(content)
     size = length.to_bytes((length.bit_length() + 7) // 8) if length > 127 else b""
     return bytes([tag, 0x80 | len(size) if size else length]) + size + content
+
+
+def _pem(label: str, data: bytes) -> str:
+    body = base64.b64encode(data).decode()
+    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
 
 
 def _integer(value: int) -> bytes:
