@@ -64,6 +64,11 @@ class Daemon:
         self.configure(toml)
 
     @property
+    def visible_state(self) -> Path:
+        """Where this process sees the state directory."""
+        return self.state
+
+    @property
     def ledger(self) -> Path:
         return self.state / "ledger.sqlite"
 
@@ -95,7 +100,7 @@ class Daemon:
                 assert some, f"the daemon ended:\n{self.logged()}"
                 said += some
         assert said == b"ready\n"
-        self.ports = json.loads((self.state / "ports.json").read_text(encoding="utf-8"))
+        self.ports = json.loads((self.visible_state / "ports.json").read_text(encoding="utf-8"))
 
     async def start(self) -> None:
         await self.launch()

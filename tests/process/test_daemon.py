@@ -330,10 +330,10 @@ async def test_a_broken_ledger_does_not_keep_it_from_starting(daemon: Daemon) ->
         await accepting(bms)
         charge_point = await charging(nursery, daemon)
         assert (charge_point.books[0].transaction_id or 0) > 100_000_000  # none that was given before
-        nursery.cancel_scope.cancel()
         assert await daemon.stop() == 0
         assert "ledger.sqlite is broken" in daemon.logged()
         assert (daemon.state / "ledger.sqlite.broken-1").exists()
+        nursery.cancel_scope.cancel()
     async with running(daemon):
         bms = await daemon.bms()
         assert await bms.number("state") == 1

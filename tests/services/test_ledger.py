@@ -476,6 +476,20 @@ async def test_a_missing_disk_keeps_nobody_from_starting_and_heals(missing: Path
     assert loaded(missing).facts == {"a": 1, "b": 99}
 
 
+def test_what_cannot_be_opened_is_read_from_a_copy(path: Path) -> None:
+    """As on a disk that is full or read-only, with what a kill left in the log."""
+    database, _ = file.open_ledger(path)
+    with closing(database):
+        database.execute("INSERT INTO fact VALUES ('a', 1)")
+        before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+        found = file.load_elsewhere(path)
+        assert (found.facts, found.lossy) == ({"a": 1}, False)
+        assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == before
+    path.write_bytes(b"garbage")
+    assert file.load_elsewhere(path).lossy
+    assert aside(path) == []
+
+
 async def test_a_failing_disk_costs_bounded_memory(missing: Path, autojump_clock: MockClock) -> None:
     journal, ledger = Journal(), Ledger(missing, threaded=False)
     async with running(ledger, journal):

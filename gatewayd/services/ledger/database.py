@@ -7,8 +7,11 @@ to charge with a list that lost a page than not to charge.
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -235,6 +238,22 @@ def load(database: sqlite3.Connection) -> Restored:
         except (msgspec.DecodeError, TypeError) as error:
             log.error("an informative request of charge point %s makes no sense: %s", number, error)
     return restored
+
+
+def load_elsewhere(path: Path) -> Restored:
+    """What the file holds, read from a copy in the temporary directory: SQLite cannot read a log where it cannot
+    write. Raises as `open_ledger`, and OSError where there is nothing to read or nowhere to copy it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        shutil.copyfile(path, copy)
+        log_file = Path(f"{path}-wal")
+        if log_file.exists():
+            shutil.copyfile(log_file, f"{copy}-wal")
+        database, lost = open_ledger(copy)
+        with closing(database):
+            restored = load(database)
+        restored.lossy = lost
+        return restored
 
 
 def _fitting(fields: dict[str, Any], kind: type[Record]) -> Iterator[Record]:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import trio
 
-from gatewayd.services.ledger.database import Restored, load, open_ledger
+from gatewayd.services.ledger.database import Restored, load, load_elsewhere, open_ledger
 from gatewayd.services.ledger.schema import PRUNE, Key, Statement, key_of, statement
 from gatewayd.site.codes import DiskState
 from gatewayd.site.journal import Journal
@@ -45,8 +45,8 @@ LAST_COMMIT_S = 2.0
 class Ledger:
     """The database, and the task that writes to it.
 
-    A disk that fails at the start does not keep the gateway from starting: there is nothing to restore then, and the
-    file is opened as soon as it can be. Raises NewerLedger.
+    A disk that fails at the start does not keep the gateway from starting: what can be read is restored, and the
+    file is opened for writing as soon as it can be. Raises NewerLedger.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Ledger:
             self._open()
         except (sqlite3.Error, OSError) as error:
             log.error("the ledger cannot be opened: %s", error)
-            self._failing = self._lossy = True
+            self._failing = True
 
     def _open(self) -> sqlite3.Connection:
         self._database, lost = open_ledger(self._path)
@@ -87,15 +87,13 @@ class Ledger:
 
     def load(self) -> Restored:
         """Everything that was durable; called once, before anything can be read."""
-        if self._database is None:
-            return Restored(lossy=True)
         try:
-            restored = load(self._database)
-        except sqlite3.Error as error:
+            restored = load_elsewhere(self._path) if self._database is None else load(self._database)
+        except (sqlite3.Error, OSError) as error:
             log.error("the ledger cannot be read: %s", error)
-            restored = Restored()
-            self._failing = self._lossy = True
-        restored.lossy = self._lossy
+            restored = Restored(lossy=True)
+            self._failing = True
+        self._lossy = restored.lossy = restored.lossy or self._lossy
         return restored
 
     # --- the task -------------------------------------------------------------------------------------------
