@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from gatewayd.assembly import pem_text
+from gatewayd.certificates import upstream_context
 from gatewayd.config_tables import ChargePoint, Config
 from gatewayd.services.ocpp_upstream import Place, Upstreams
-from gatewayd.services.tls import client_context
 
 
 def places(config: Config) -> dict[str, Place]:
     """Identity → where the central system of each bridged charge point is (interface.md, [ocpp.upstream])."""
-    authority = pem_text(config.ocpp.upstream.ca)
     return {
         entry.identity: Place(
             entry.upstream_url or config.ocpp.upstream.url,
             entry.upstream_identity or entry.identity,
             entry.upstream_password,
-            authority,
+            config.ocpp.upstream,
         )
         for entry in config.charge_points
         if _bridged(config, entry)
@@ -45,4 +43,4 @@ def _ways(config: Config) -> dict[int, object]:
 
 def upstreams(config: Config) -> Upstreams:
     """Who dials them."""
-    return Upstreams(places(config), client_context, max_message_bytes=config.ocpp.max_message_bytes)
+    return Upstreams(places(config), upstream_context, max_message_bytes=config.ocpp.max_message_bytes)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import trio
@@ -162,7 +162,13 @@ def upstream_context(table: OcppUpstream) -> ssl.SSLContext:
     names = PLACES["ocpp.upstream"].values()
     certificate, key, roots = (_read(f"ocpp.upstream.{name}", getattr(table, name)) for name in names)
     with _located("ocpp.upstream"):
-        return tls.client_context(roots, certificate, key)
+        return _client_context(roots, certificate, key)
+
+
+@lru_cache(maxsize=4)
+def _client_context(roots: str, certificate: str, key: str) -> ssl.SSLContext:
+    """Remembered: twenty charge points dial with the same, and to read the system's authorities takes a while."""
+    return tls.client_context(roots, certificate, key)
 
 
 def faults(config: Config) -> Iterator[tuple[str, str]]:

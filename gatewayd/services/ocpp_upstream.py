@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
+from gatewayd.config import OcppUpstream
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.bridge import Bridge
 from gatewayd.ocpp.handshake import Refused, Upgrade
@@ -71,8 +72,8 @@ class Place:
     identity: str
     password: str = ""
     """Empty: what the charge point brought is passed on."""
-    authority: str = ""
-    """PEM of whom a wss server's certificate must come from; empty: any authority that the system believes."""
+    papers: OcppUpstream = field(default_factory=OcppUpstream)
+    """What the configuration says about wss: whose authority is believed, and which certificate is shown."""
 
     @property
     def host(self) -> str:
@@ -128,13 +129,13 @@ class Upstreams:
     def __init__(
         self,
         places: Mapping[str, Place],
-        make_context: Callable[[str], ssl.SSLContext],
+        make_context: Callable[[OcppUpstream], ssl.SSLContext],
         *,
         max_message_bytes: int,
         open_stream: Open = trio.open_tcp_stream,
         random: Random | None = None,
     ) -> None:
-        """`make_context(authority)` for TLS may raise ValueError."""
+        """`make_context` for TLS may raise ValueError."""
         self.places = places
         """Identity → where its central system is; may be replaced while running."""
         self._make_context = make_context
@@ -203,7 +204,7 @@ class Upstreams:
             for level, option, value in KEEP_ALIVE:
                 stream.setsockopt(level, option, value)
         if place.encrypted:
-            context = self._make_context(place.authority)
+            context = self._make_context(place.papers)
             stream = trio.SSLStream(stream, context, server_hostname=place.address[0], https_compatible=True)
             await stream.do_handshake()
         return Stream(stream)

@@ -39,7 +39,7 @@ UPSTREAM_BIT = 3007
 HEARTBEAT = '[2,"h 1","Heartbeat", {}]'
 
 
-def no_tls(_authority: str) -> ssl.SSLContext:
+def no_tls(_papers: config.OcppUpstream) -> ssl.SSLContext:
     raise ValueError("no TLS here")
 
 
