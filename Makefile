@@ -34,12 +34,16 @@ test-root: ## as root: network namespaces and services
 test-promises: setup ## what is promised about reliability and security, measured; takes minutes
 	@GATEWAY_TEST_PROMISES=1 $(python) -m pytest -o faulthandler_timeout=1800 tests/promises
 
+.PHONY: chaos
+chaos: setup ## one seed of chaos, in virtual time, and its log; SEED=n repeats one
+	@$(python) -m tests.journeys.chaos $(SEED)
+
 .PHONY: test-interop
 test-interop: setup ## the bridge between charge points and central systems that others wrote (PyPI, npm)
-	@[ -x .interop/python/bin/pip ] || $(python) -m venv .interop/python
-	@.interop/python/bin/pip install -q --disable-pip-version-check -r tests/interop/peers/requirements.txt
-	@mkdir -p .interop/node && cp tests/interop/peers/package.json .interop/node/
-	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .interop/node
+	@[ -x build/interop/python/bin/pip ] || $(python) -m venv build/interop/python
+	@build/interop/python/bin/pip install -q --disable-pip-version-check -r tests/interop/peers/requirements.txt
+	@mkdir -p build/interop/node && cp tests/interop/peers/package.json build/interop/node/
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix build/interop/node
 	@GATEWAY_TEST_INTEROP=1 $(python) -m pytest tests/interop
 
 .PHONY: check
