@@ -60,9 +60,12 @@ async def day_bytes(folder: Path) -> tuple[float, float, float]:
     return found
 
 
-async def test_a_day_of_meter_values(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_day_of_meter_values(
+    tmp_path: Path, autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
     day, commits, longest = await day_bytes(tmp_path)
-    print(f"R4: {day / (1 << 20):.0f} MiB a day in {commits:.0f} commits, an answer waits {longest:.1f} s at most")
+    with capsys.disabled():
+        print(f"R4: {day / (1 << 20):.0f} MiB a day in {commits:.0f} commits, an answer waits {longest:.1f} s at most")
     assert day > commits * BLOCK_BYTES / 2, "this disk is none: nothing was counted"
     assert day <= DAY_LIMIT_BYTES
     assert longest <= 6
@@ -72,6 +75,5 @@ async def test_the_twin_in_which_no_reading_waits_is_caught(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading_pace, "REFILL_S", 0.001)
-    day, commits, _ = await day_bytes(tmp_path)
-    print(f"R4's twin: {day / (1 << 20):.0f} MiB a day in {commits:.0f} commits")
+    day, _, _ = await day_bytes(tmp_path)
     assert day > DAY_LIMIT_BYTES

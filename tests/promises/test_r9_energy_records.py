@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.process.kill_trial import Trial
 
 KILLS = int(os.environ.get("KILLS", "50"))
@@ -28,14 +30,15 @@ sys.exit(main())
 """
 
 
-async def test_fifty_kills(tmp_path: Path) -> None:
+async def test_fifty_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trial = Trial(tmp_path, SEED)
     faults = await trial.run(KILLS)
     books = trial.books
-    print(
-        f"R9: {books.kills} kills, {trial.sessions} sessions, {len(books.readings)} with acknowledged readings, "
-        f"{books.looked_at} looked at right after a restart, {len(faults)} faults (seed {SEED})"
-    )
+    with capsys.disabled():
+        print(
+            f"R9: {books.kills} kills, {trial.sessions} sessions, {len(books.readings)} with acknowledged readings, "
+            f"{books.looked_at} looked at right after a restart, {len(faults)} faults (seed {SEED})"
+        )
     assert faults == []
     assert books.kills >= KILLS
     assert trial.sessions >= 4 * KILLS

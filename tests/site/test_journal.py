@@ -142,3 +142,25 @@ def test_a_clean_stop_journals_what_is_not_due() -> None:
     kit.write(ENABLE, 0)
     kit.site.journal.settle(inf, all_of_them=True)
     assert names(kit.site.journal) == ["1/1/enable"]
+
+
+def test_a_call_to_the_charge_point_does_not_wait_behind_a_reading() -> None:
+    """Answers and Calls go out in order; the answer to a MeterValues that waits for company is hurried."""
+    kit = started()
+    kit.write(18, 3)  # list_then_accept
+    end = kit.connect()
+    end.boot()
+    end.status(1, "Charging")
+    end.send("StartTransaction", {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": kit.stamp()})
+    kit.run_for(10)
+    journal = kit.site.journal
+    for number in range(100, 200):  # the budget of readings is spent
+        journal.take(kit.now)
+        journal.reading(number, RUNNING, kit.now)
+    journal.take(kit.now)
+    sampled = [{"timestamp": kit.stamp(), "sampledValue": [{"value": "900"}]}]
+    end.send("MeterValues", {"connectorId": 1, "transactionId": 1, "meterValue": sampled})
+    assert journal.due == kit.now + WAIT_MAX_S
+    kit.write(3320, 1)  # unlock
+    assert [call.action for call in end.calls()][-1:] == ["UnlockConnector"]
+    assert journal.due == AT_ONCE
