@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Protocol
 
 import trio
-from trio.testing import memory_stream_pair
 
 from tests.journeys.frames import Frame, ModbusSplitter, Splitter, WebSocketSplitter
-from tests.journeys.weather import DOWN, UP, Kind, Weather
+from tests.journeys.weather import DOWN, UP, Fault, Kind, Weather
 
 OCPP, MODBUS = "ocpp", "modbus"
 SPLITTERS: dict[str, Callable[[], Splitter]] = {OCPP: WebSocketSplitter, MODBUS: ModbusSplitter}
-GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Listening(Protocol):
@@ -35,7 +32,7 @@ class Witness(Protocol):
 
 
 class Network:
-    """`listening` is None while nobody is there to connect to. `witness` makes one for every connection."""
+    """`listening` is None while nobody is there to connect to. `witness` makes one for every OCPP connection."""
 
     def __init__(self, nursery: trio.Nursery, weather: Weather, log: Callable[[str, str], None]) -> None:
         self.weather = weather
@@ -81,30 +78,32 @@ class Network:
 
 
 class Wire:
-    """One connection."""
+    """One connection: two ends, and a task that carries frames from one to the other, in either direction."""
 
     def __init__(self, network: Network, who: str, name: str, port: str) -> None:
         self.who, self.name = who, name
         self._network = network
-        self.peer_end, self._near = memory_stream_pair()
-        self._far, self.gateway_end = memory_stream_pair()
-        self._make_splitter = SPLITTERS[port]
         self._witness = network.witness(who, name) if network.witness and port == OCPP else None
-        self._dark_until = -1.0
+        self.peer_end, self.gateway_end = End(), End()
+        self._ways = (
+            _Way(UP, self.peer_end, self.gateway_end, SPLITTERS[port](), None),
+            _Way(DOWN, self.gateway_end, self.peer_end, SPLITTERS[port](), self._witness),
+        )
+        self._dark_until = -math.inf
         self._whole = trio.CancelScope()
 
     async def carry(self) -> None:
-        """Until both directions have ended."""
+        """Until both directions have ended, or it is cut."""
         with self._whole:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._pump, UP, self._near, self._far, nursery)
-                nursery.start_soon(self._pump, DOWN, self._far, self._near, nursery)
-        for end in (self._near, self._far):
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(end)
+                for way in self._ways:
+                    nursery.start_soon(self._carry_all, way, nursery)
         self._over()
 
     def cut(self) -> None:
+        """Both ends see that it is broken; what was on its way is lost."""
+        for way in self._ways:
+            way.to.break_off()
         self._over()
         self._whole.cancel()
 
@@ -114,99 +113,141 @@ class Wire:
             self._witness.ended()
             self._witness = None
 
-    async def _pump(
-        self,
-        direction: str,
-        source: trio.abc.HalfCloseableStream,
-        sink: trio.abc.HalfCloseableStream,
-        nursery: trio.Nursery,
-    ) -> None:
-        begins, ends = trio.open_memory_channel[Frame](math.inf)
-        nursery.start_soon(self._carry_all, direction, ends, sink, nursery)
-        splitter = self._make_splitter()
-        try:
-            while data := await source.receive_some(65536):
-                for frame in splitter.feed(bytes(data)):
-                    if direction == DOWN and self._witness:
-                        self._witness.said(frame)
-                    begins.send_nowait(frame)
-            if direction == DOWN and self._witness:
-                self._witness.ended()
-            begins.close()
-        except GONE:
-            self._whole.cancel()
+    async def _carry_all(self, way: _Way, nursery: trio.Nursery) -> None:
+        async for frame in way.frames:
+            await self._carry(way, frame, nursery)
+        await self._network.wait_until(self._dark_until)
+        way.to.end()
 
-    async def _carry_all(
-        self,
-        direction: str,
-        frames: trio.MemoryReceiveChannel[Frame],
-        sink: trio.abc.HalfCloseableStream,
-        nursery: trio.Nursery,
-    ) -> None:
-        overtaken = Overtaken()
-        try:
-            async for frame in frames:
-                await self._carry(direction, frame, sink, overtaken, nursery)
-            await self._network.wait_until(self._dark_until)
-            await sink.send_eof()
-        except GONE:
-            self._whole.cancel()
-
-    async def _carry(
-        self,
-        direction: str,
-        frame: Frame,
-        sink: trio.abc.HalfCloseableStream,
-        overtaken: Overtaken,
-        nursery: trio.Nursery,
-    ) -> None:
-        fault = self._network.weather.of(self.who, direction, frame)
+    async def _carry(self, way: _Way, frame: Frame, nursery: trio.Nursery) -> None:
+        fault = self._network.weather.of(self.who, way.direction, frame)
         if fault.kind is not Kind.delay or fault.seconds:
-            self._network.log(self.name, f"weather {direction} {fault.kind.name} {fault.seconds:.3f} {frame.what}")
+            self._network.log(self.name, f"weather {way.direction} {fault.kind.name} {fault.seconds:.3f} {frame.what}")
         if fault.kind is Kind.cut:
             self.cut()
             await trio.lowlevel.checkpoint()
+        await self._hold(fault)
+        if fault.kind is Kind.reorder and not way.overtaken:
+            way.overtaken.append(frame)
+            nursery.start_soon(self._overtaken, fault.seconds, way)
+            return
+        for each in self._network.weather.garbled(frame) if fault.kind is Kind.garble else [frame]:
+            self._deliver(way, each)
+        if fault.kind is Kind.duplicate:
+            self._deliver(way, frame)
+        if fault.kind is Kind.echo:
+            nursery.start_soon(self._echo, fault.seconds, way, frame)
+        self._let_go(way)
+
+    async def _hold(self, fault: Fault) -> None:
+        """As long as nothing is carried here, and as long as this one is delayed."""
         if fault.kind is Kind.blackout:
             self._dark_until = max(self._dark_until, trio.current_time() + fault.seconds)
         await self._network.wait_until(self._dark_until)
         if fault.kind is Kind.delay and fault.seconds:
             await self._network.wait_until(trio.current_time() + fault.seconds)
-        if fault.kind is Kind.reorder and not overtaken.frames:
-            overtaken.frames.append(frame)
-            nursery.start_soon(self._overtaken, fault.seconds, direction, sink, overtaken)
-            return
-        for each in self._network.weather.garbled(frame) if fault.kind is Kind.garble else [frame]:
-            await self._deliver(direction, each, sink)
-        if fault.kind is Kind.duplicate:
-            await self._deliver(direction, frame, sink)
-        if fault.kind is Kind.echo:
-            nursery.start_soon(self._echo, fault.seconds, direction, frame, sink)
-        await self._let_go(direction, sink, overtaken)
 
-    async def _overtaken(
-        self, patience_s: float, direction: str, sink: trio.abc.HalfCloseableStream, overtaken: Overtaken
-    ) -> None:
+    async def _overtaken(self, patience_s: float, way: _Way) -> None:
         """Nobody came to overtake: on it goes."""
         await trio.sleep(patience_s)
-        await self._let_go(direction, sink, overtaken)
+        self._let_go(way)
 
-    async def _let_go(self, direction: str, sink: trio.abc.HalfCloseableStream, overtaken: Overtaken) -> None:
-        while overtaken.frames:
-            await self._deliver(direction, overtaken.frames.pop(), sink)
+    def _let_go(self, way: _Way) -> None:
+        while way.overtaken:
+            self._deliver(way, way.overtaken.pop())
 
-    async def _echo(self, seconds: float, direction: str, frame: Frame, sink: trio.abc.HalfCloseableStream) -> None:
+    async def _echo(self, seconds: float, way: _Way, frame: Frame) -> None:
         await trio.sleep(seconds)
-        await self._deliver(direction, frame, sink)
+        self._deliver(way, frame)
 
-    async def _deliver(self, direction: str, frame: Frame, sink: trio.abc.HalfCloseableStream) -> None:
-        if direction == UP and self._witness:
+    def _deliver(self, way: _Way, frame: Frame) -> None:
+        if way.direction == UP and self._witness:
             self._witness.heard(frame)
-        with suppress(*GONE):
-            await sink.send_all(frame.data)
+        way.to.deliver(frame.data)
 
 
-class Overtaken:
-    """The frame that waits to be overtaken."""
+class _Way:
+    """One direction of a wire: what the sending end said, in frames, for the task that carries them."""
+
+    def __init__(self, direction: str, sender: End, to: End, splitter: Splitter, witness: Witness | None) -> None:
+        self.direction, self.to = direction, to
+        self._said, self.frames = trio.open_memory_channel[Frame](math.inf)
+        self.overtaken: list[Frame] = []
+        """The frame that waits to be overtaken."""
+        self._splitter, self._witness = splitter, witness
+        sender.way, sender.other = self, to
+
+    def say(self, data: bytes) -> None:
+        for frame in self._splitter.feed(data):
+            if self._witness:
+                self._witness.said(frame)
+            self._said.send_nowait(frame)
+
+    def end(self) -> None:
+        """Nothing more will be said."""
+        if self._witness:
+            self._witness.ended()
+        self._said.close()
+
+
+class End(trio.abc.HalfCloseableStream):
+    """One end of a wire. What is sent never blocks; what was not read when the wire breaks is lost."""
+
+    way: _Way
+    other: End
 
     def __init__(self) -> None:
-        self.frames: list[Frame] = []
+        self._bytes = b""
+        self._news = trio.Event()
+        self._ended = self._broken = self._closed = False
+
+    # --- for whoever holds it -------------------------------------------------------------------------------
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError
+        if self._broken or self.other._closed:
+            raise trio.BrokenResourceError
+        self.way.say(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        while not (self._bytes or self._ended or self._broken or self._closed):
+            self._news = trio.Event()
+            await self._news.wait()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError
+        if self._broken:
+            raise trio.BrokenResourceError
+        size = len(self._bytes) if max_bytes is None else max_bytes
+        taken, self._bytes = self._bytes[:size], self._bytes[size:]
+        return taken
+
+    async def send_eof(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.way.end()
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._news.set()
+            self.way.end()
+        await trio.lowlevel.checkpoint()
+
+    # --- for the wire ---------------------------------------------------------------------------------------
+
+    def deliver(self, data: bytes) -> None:
+        self._bytes += data
+        self._news.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._news.set()
+
+    def break_off(self) -> None:
+        self._broken = True
+        self._news.set()

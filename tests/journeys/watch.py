@@ -21,7 +21,7 @@ from tests.simulator.bms import POINTS, Value
 
 LOOK_S, SWEEP_S = 1.0, 15.0
 BACK_S = 20.0  # so long after a start of the gateway the neighbours are back and charge
-KNOWN_S = 45.0  # and so long after it they were asked everything: from now on nothing of theirs changes
+KNOWN_S = 60.0  # and so long after it they were asked everything: from now on nothing of theirs changes
 COMMANDS_MAX = 32  # a connector has some twenty setpoints and triggers; one of each may wait
 WATCHED_MAX = 100  # deadlines of one charge point: its Call, its decisions, and a few for each connector
 TRANSACTIONS_UNSAVED_MAX = 1000  # what is said while one commit is under way
