@@ -72,6 +72,7 @@ bench: ## the benchmarks beside their peers, as ratios
 	@.ci/setup bench
 	@$(python) -m tests.bench.modbus
 	@$(python) -m tests.bench.ocpp
+	@$(python) -m tests.bench.bridge
 	@$(python) -m tests.bench.plant
 
 .PHONY: lock

@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 HERE = Path(__file__).parent / "peers"
-INSTALLED = Path(__file__).parents[2] / ".interop"
+INSTALLED = Path(__file__).parents[2] / "build" / "interop"
 PYTHON = INSTALLED / "python" / "bin" / "python"
 NODE_MODULES = INSTALLED / "node" / "node_modules"
 PATIENCE_S = 30.0
