@@ -158,6 +158,8 @@ class CentralSystem:
         try:
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(HANDSHAKE_TIMEOUT_S):
+                    if isinstance(stream, trio.SSLStream):
+                        await _secure(stream)
                     request = await wrap_server_stream(nursery, stream, message_queue_size=MESSAGE_QUEUE)
                     identity = unquote(request.path.partition("?")[0].rstrip("/").rpartition("/")[2])
                     link = await self._admit(identity, request, stream)
@@ -295,6 +297,16 @@ class CentralSystem:
             known.stopped_at = parse_stamp(payload["timestamp"])
             known.reason = payload.get("reason", "Local")
         return {"idTagInfo": self._standing(payload["idTag"])} if "idTag" in payload else {}
+
+
+async def _secure(stream: trio.SSLStream[trio.abc.Stream]) -> None:
+    """TLS before anything else; who is turned away hears why, which trio keeps to itself."""
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError:
+        with suppress(trio.BrokenResourceError):
+            await stream.transport_stream.send_all(stream._outgoing.read())
+        raise
 
 
 def _basic(request: WebSocketRequest) -> str | None:
