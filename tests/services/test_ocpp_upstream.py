@@ -366,3 +366,66 @@ async def test_many_frames_pass_in_order_and_no_queue_stays(autojump_clock: Mock
         assert got == [f"n{number}" for number in range(400)]
         bridge: Any = all_of.it.charge_points["CP001"].link
         assert len(bridge.words) == len(bridge.upstream_words) == len(bridge.said) == 0
+
+
+# --- weather ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_central_system_that_flaps_loses_nothing(autojump_clock: MockClock, seed: int) -> None:
+    """Six virtual hours: it goes and comes, answers late, answers twice, for three charge points that charge."""
+    random = Random(seed)
+    async with house(charge_points=3, seed=seed) as all_of:
+        names = ["CP001", "CP002", "CP003"]
+        configuration = {"TransactionMessageAttempts": "1000", "TransactionMessageRetryInterval": "10"}
+        points = [await all_of.charge_point(name, seed=seed, configuration=configuration) for name in names]
+        all_of.central.script.delay("StopTransaction", 20.0, times=10)
+        for _ in range(24):
+            for point in points:
+                if point.transaction(1) is None:
+                    point.plug(1)
+                    point.present_tag_soon("TAG", 1)
+                else:
+                    point.present_tag_soon("TAG", 1)
+                    point.unplug(1)
+            await trio.sleep(random.uniform(60, 600))
+            if random.random() < 0.6:
+                await all_of.central.go_away(random.choice([1000, 1001, 1011]))
+                await trio.sleep(random.uniform(1, 900))
+                all_of.central.come_back()
+            for link in list(all_of.central.links.values()):
+                if random.random() < 0.3:
+                    await link.cut()
+        for point in points:
+            point.unplug(1)
+        books = [book for point in points for book in point.books]
+        assert books
+        await all_of.until(lambda: all(point.connected for point in points), 600)
+        await all_of.until(lambda: all(book.stopped_at is not None for book in all_of.central.books.values()), 3600)
+        await trio.sleep(600)
+        theirs = sorted((b.identity, b.meter_start_wh, b.meter_stop_wh) for b in all_of.central.books.values())
+        ours = sorted(
+            (name, t.meter_start_wh, t.meter_stop_wh)
+            for name in names
+            for t in all_of.it.charge_points[name].transactions._known.values()
+        )
+        assert theirs
+        assert ours == theirs, "to the Wh"
+        for name in names:
+            bridge: Any = all_of.it.charge_points[name].link
+            assert len(bridge.words) == len(bridge.upstream_words) == 0
+
+
+async def test_an_answer_that_comes_twice_passes_twice_and_counts_once(autojump_clock: MockClock) -> None:
+    async with house() as all_of:
+        _, peer = await all_of.peer()
+        link = await all_of.central.connected("CP001")
+        stamp = "2026-01-01T00:00:00Z"
+        start = {"connectorId": 1, "idTag": "T", "meterStart": 5, "timestamp": stamp}
+        await peer.send(frame(TEXT, json.dumps([2, "s", "StartTransaction", start]).encode()))
+        answer = await peer.message()
+        await link.send_raw(json.dumps(answer))
+        assert await peer.message() == answer
+        charge_point = all_of.it.charge_points["CP001"]
+        assert [each.id for each in charge_point.transactions.open()] == [answer[2]["transactionId"]]
+        assert charge_point.connectors[1].session_count == 0
