@@ -23,7 +23,7 @@ setup: ## make this machine ready: Debian packages, and .venv with everything pi
 
 .PHONY: test
 test: setup ## every test that needs no root, browser or emulated machine
-	@$(python) -m pytest
+	@$(python) -m pytest -n auto --dist worksteal
 
 .PHONY: test-root
 test-root: ## as root: network namespaces and services
@@ -33,6 +33,21 @@ test-root: ## as root: network namespaces and services
 .PHONY: test-promises
 test-promises: setup ## what is promised about reliability and security, measured; takes minutes
 	@GATEWAY_TEST_PROMISES=1 $(python) -m pytest -o faulthandler_timeout=1800 tests/promises
+
+.PHONY: fuzz
+fuzz: setup ## hostile input without end, going on where it stopped; SECONDS=n for each target, TARGETS="modbus_tcp ..."
+	@[ build/fuzz/lib -nt requirements-fuzz.lock ] || { rm -rf build/fuzz/lib && $(python) -m pip install --quiet \
+	    --disable-pip-version-check --require-hashes -r requirements-fuzz.lock --target build/fuzz/lib; }
+	@PYTHONPATH=build/fuzz/lib $(python) -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(TARGETS)
+
+.PHONY: coverage
+coverage: setup ## branch coverage of what judges hostile input; all of it, or this fails
+	@$(python) -m coverage run --branch --data-file=build/coverage --source=gatewayd -m pytest tests/modbus tests/ocpp
+	@$(python) -m coverage report --data-file=build/coverage --show-missing --skip-covered --fail-under=100 --include=$(judges)
+
+judges = $(subst $(space),$(comma),$(patsubst %,gatewayd/%.py,modbus/pdu modbus/adu modbus/echo modbus/server ocpp/frames ocpp/schema))
+space = $(subst ,, )
+comma = ,
 
 .PHONY: chaos
 chaos: setup ## one seed of chaos, in virtual time, and its log; SEED=n repeats one
@@ -55,7 +70,7 @@ check: setup ## format, lint, types, shell scripts, table and documents fresh
 	$(python) -m pytest tests/house
 
 # Known by their first line: a script has no need of an ending.
-shell_scripts = $$(git ls-files --cached --others --exclude-standard -z | \
+shell_scripts = $$(git ls-files --cached --others --exclude-standard -z | xargs -0 grep -lIsZ '^\#!' | \
     xargs -0 awk 'FNR == 1 && /^\#!.*[\/ ](ba|da)?sh( |$$)/ { print FILENAME }')
 
 .PHONY: map
@@ -73,11 +88,12 @@ bench: ## the benchmarks beside their peers, as ratios
 	@$(python) -m tests.bench.modbus
 	@$(python) -m tests.bench.ocpp
 	@$(python) -m tests.bench.bridge
+	@$(python) -m tests.bench.tls
 	@$(python) -m tests.bench.plant
 
 .PHONY: lock
 lock: setup ## write the locks anew from requirements*.in; UPGRADE=1 takes newer releases
-	@for name in requirements-build requirements requirements-dev; do \
+	@for name in requirements-build requirements requirements-dev requirements-fuzz; do \
 	    CUSTOM_COMPILE_COMMAND='make lock' $(python) -m piptools compile --quiet $(if $(UPGRADE),--upgrade) \
 	        --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
 	        --no-emit-find-links --output-file $$name.lock $$name.in; \

@@ -48,9 +48,9 @@ def meddling(session: Session, text: str | bytes, now: float) -> None:
 
 
 def leaking(session: Session, text: str | bytes, now: float) -> None:
-    """Keeps what it heard."""
+    """Keeps what it heard, and more than a process has free from earlier."""
     session.received(text, now)
-    KEPT.append(bytes(20_000))
+    KEPT.append(b"x" * 200_000)
 
 
 KEPT: list[bytes] = []
