@@ -62,10 +62,10 @@ def _limit(inspector: Inspector, number: int, cp: ChargePoint, k: int, wanted_a:
         yield f"connector {k}: {holds_a} A hold, limit_active is {inspector.read('limit_active', number, k)}"
 
 
-def unbooked(path: Path, charge_points: Mapping[int, ChargePoint]) -> Iterator[str]:
+def unbooked(path: Path, charge_points: Mapping[int, ChargePoint], since: float = 0.0) -> Iterator[str]:
     """Where the ledger differs from what the charge points have in their books: every acknowledged transaction is
-    there, to the Wh, once, and nothing else is (promises, R9)."""
-    rows = transactions(path)
+    there, to the Wh, once, and nothing else is (promises, R9). `since`: only what began at this time or later."""
+    rows = [row for row in transactions(path) if row.start_epoch >= since]
     for number, cp in charge_points.items():
         left = {row.id: row for row in rows if row.charge_point == number}
         for mine in cp.books:
