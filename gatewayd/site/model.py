@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from gatewayd.site.agenda import Agenda, Entry
-from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.certificate import Signer
+from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.clock import Clock
 from gatewayd.site.codes import DecisionDefault, DiskState, GatewayState, LimitResult, Role, WordOrder
 from gatewayd.site.connector import Connector

@@ -58,7 +58,7 @@ class Gateway:
             ModbusTcp(),
             on_traffic=lambda: None,
             on_clients=lambda _count: None,
-            on_refused=lambda _address, _why: None,
+            on_refused=lambda _refusal: None,
         )
         await nursery.start(serve)
 
