@@ -12,7 +12,7 @@ from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
 from gatewayd.services.ledger.database import Restored
-from gatewayd.site import kept, limits, sessions, watchdog
+from gatewayd.site import kept, limits, sessions, upstream_ids, watchdog
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.codes import Role, TimeSource, WordOrder
 from gatewayd.site.decision import informative_request
@@ -94,6 +94,7 @@ def _place(site: Site, config: Config, entry: ChargePointEntry, former: ChargePo
     charge_point.role = Role[entry.role or config.gateway.role]
     upstream = config.ocpp.upstream
     charge_point.local_control = upstream.local_control if entry.local_control is None else entry.local_control
+    charge_point.buffered = charge_point.bridged and upstream.offline == "buffer"
 
 
 def restore_site(site: Site, restored: Restored) -> None:
@@ -108,8 +109,14 @@ def restore_site(site: Site, restored: Restored) -> None:
     # What must not repeat begins where a gateway that had been numbering since 2020, one a second, would be by now.
     beyond = max(1, int(site.epoch) - IDS_SINCE) if restored.lossy else 1
     site.next_transaction_id = max(number_of("next_transaction_id"), beyond)
+    site.next_own_id = max(number_of("next_own_id"), upstream_ids.FIRST + (beyond if restored.lossy else 0))
+    site.backlog.restore(restored.messages)
     by_number = {charge_point.number: charge_point for charge_point in site.charge_points.values()}
+    for number, own, upstream in restored.upstream_ids:
+        if number in by_number:
+            by_number[number].upstream_ids.restore(own, upstream)
     for number, charge_point in by_number.items():
+        charge_point.standing.restore(facts)
         charge_point.mailbox.ack = number_of(f"command_ack/{number}")
         charge_point.decisions.sequence = number_of(
             f"request_sequence/{number}", beyond % 0xFFFF if restored.lossy else 0

@@ -18,8 +18,10 @@ from gatewayd.site.limit import OwnProfile
 from gatewayd.site.limit_strategy import LimitStrategy
 from gatewayd.site.local_control import permitted
 from gatewayd.site.owner import Ownership
+from gatewayd.site.standing import Standing
 from gatewayd.site.tag_list import Held
 from gatewayd.site.transaction import Transactions
+from gatewayd.site.upstream_ids import UpstreamIds
 from gatewayd.site.upstream_profiles import UpstreamProfiles
 
 if TYPE_CHECKING:
@@ -99,6 +101,10 @@ class ChargePoint:
     upstream: bool = False
     """Bridge role: the link to the central system is up."""
     upstream_profiles: UpstreamProfiles = field(default_factory=UpstreamProfiles)
+    buffered: bool = False
+    """Bridge role: it is served while its central system is away, and what that misses is kept."""
+    upstream_ids: UpstreamIds = field(init=False)
+    standing: Standing = field(init=False)
     clock_bad: bool = False
     silent: bool = False
     """Connected, but nothing was heard for too long."""
@@ -152,6 +158,7 @@ class ChargePoint:
     def __post_init__(self) -> None:
         self.mailbox = CommandMailbox(bytearray(2 * COMMAND_REGISTERS))
         self.decisions = Decisions(self.number)
+        self.upstream_ids, self.standing = UpstreamIds(self.number), Standing(self.number)
         self.connectors = [Connector(k, self) for k in range(self.connector_count + 1)]
 
     @property

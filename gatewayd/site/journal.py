@@ -74,7 +74,65 @@ class DropInformative:
     sequence: int
 
 
-Entry = SaveTransaction | SaveReading | SaveFact | SaveTag | ClearTags | SaveInformative | DropInformative
+@dataclass(frozen=True, slots=True)
+class RenumberTransaction:
+    """The transaction goes by another id from now on."""
+
+    charge_point: int
+    former: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMessage:
+    """A message waits for a central system that is away; kept under its number."""
+
+    charge_point: int
+    number: int
+    action: str
+    text: str
+    transaction_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropMessage:
+    """That message was delivered, or fell out of the queue."""
+
+    charge_point: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveUpstreamId:
+    """The central system's id of a transaction to which the gateway gave an id of its own."""
+
+    charge_point: int
+    own: int
+    upstream: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropUpstreamId:
+    """Nobody will name that transaction any more."""
+
+    charge_point: int
+    own: int
+
+
+Entry = (
+    SaveTransaction
+    | SaveReading
+    | SaveFact
+    | SaveTag
+    | ClearTags
+    | SaveInformative
+    | DropInformative
+    | RenumberTransaction
+    | SaveMessage
+    | DropMessage
+    | SaveUpstreamId
+    | DropUpstreamId
+)
 
 
 SETTING_DELAY_S = 0.5
@@ -115,7 +173,11 @@ class Journal:
 
     def reading(self, charge_point: int, transaction: Transaction, now: float) -> int:
         """Note that the meter of a running transaction went on; it may wait for others a moment. Returns its number."""
-        return self.write(SaveReading(charge_point, transaction), self._pace.until(charge_point, now))
+        return self.patient(SaveReading(charge_point, transaction), charge_point, now)
+
+    def patient(self, entry: Entry, charge_point: int, now: float) -> int:
+        """Note what a charge point says again and again; it may wait for others a moment. Returns its number."""
+        return self.write(entry, self._pace.until(charge_point, now))
 
     def hurry(self, number: int) -> None:
         """Somebody waits for this entry who should not wait any longer."""

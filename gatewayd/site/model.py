@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from gatewayd.site import upstream_ids
 from gatewayd.site.agenda import Agenda, Entry
+from gatewayd.site.backlog import Backlog
 from gatewayd.site.certificate import Signer
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.clock import Clock
@@ -99,6 +101,9 @@ class Site:
     list_mailbox: ListMailbox = field(default_factory=ListMailbox)
     slots: dict[int, Slot] = field(default_factory=dict)
     next_transaction_id: int = 1
+    backlog: Backlog = field(default_factory=Backlog)
+    next_own_id: int = upstream_ids.FIRST
+    """Of transactions that begin while their central system upstream is away."""
     next_request_id: int = 1
     bms_heartbeat: int = 0
     watchdog_timeout_s: int = 0
@@ -202,4 +207,10 @@ class Site:
         """Positive and never given before, over restarts too: the ledger keeps the next one."""
         given = self.next_transaction_id
         self.next_transaction_id += 1
+        return given
+
+    def new_own_id(self) -> int:
+        """The same for a transaction of a bridged charge point, whose central system is away."""
+        given = self.next_own_id
+        self.next_own_id += 1
         return given

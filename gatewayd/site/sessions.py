@@ -9,7 +9,7 @@ from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits, RequestType, Status
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Request
-from gatewayd.site.journal import SaveFact, SaveTransaction
+from gatewayd.site.journal import RenumberTransaction, SaveFact, SaveTransaction
 from gatewayd.site.kept import keep
 from gatewayd.site.timestamp import FUTURE_TOLERANCE_S
 from gatewayd.site.transaction import Transaction, lone_stop, whole
@@ -53,13 +53,10 @@ def start(
     Of two on one connector the older is closed as incomplete: nearly always the one that was open, but not where an
     offline queue brings a session that was over before that one began. So is one on a connector that is not
     configured, since nothing else would ever close it."""
-    site = charge_point.bank.site
-    given = site.new_transaction_id() if transaction_id is None else transaction_id
+    given = new_id(charge_point) if transaction_id is None else transaction_id
     transaction = Transaction(
         given, number, id_tag, start_epoch, meter_start_wh, meter_start_wh, start_stamp=stamp, answer=answer
     )
-    if transaction_id is None:
-        site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
     old = charge_point.transactions.open_on(number)
     if old is not None and start_epoch < old.start_epoch - FUTURE_TOLERANCE_S:
         transaction.abandon(old.start_epoch)
@@ -74,6 +71,32 @@ def start(
                 connector.reservation_id = 0
                 connector.touch()
     return transaction
+
+
+def new_id(charge_point: ChargePoint) -> int:
+    """An id that was never given before, journalled; of a bridged charge point one that no central system is likely
+    to give, and none that it gave already."""
+    site = charge_point.bank.site
+    if not charge_point.bridged:
+        given = site.new_transaction_id()
+        site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
+        return given
+    while charge_point.transactions.by_id(given := site.new_own_id()) is not None:
+        pass
+    site.journal.write(SaveFact("next_own_id", site.next_own_id))
+    return given
+
+
+def renumber(charge_point: ChargePoint, former: int, number: int) -> None:
+    """The central system upstream is back, and has an id of its own for what began without it."""
+    charge_point.bank.site.journal.write(RenumberTransaction(charge_point.number, former, number))
+    transaction = charge_point.transactions.by_id(former)
+    if transaction is None:
+        return  # so long ago that only the ledger remembers it
+    charge_point.transactions.renumber(transaction, number)
+    connector = charge_point.connector(transaction.connector)
+    if connector is not None:
+        connector.touch()
 
 
 def _open(charge_point: ChargePoint, transaction: Transaction) -> None:

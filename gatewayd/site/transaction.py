@@ -107,6 +107,12 @@ class Transactions:
             if closed is not None:
                 del self._known[closed]
 
+    def renumber(self, transaction: Transaction, transaction_id: int) -> None:
+        """It has another id from now on."""
+        self._known.pop((transaction.id, transaction.connector), None)
+        transaction.id = transaction_id
+        self.add(transaction)
+
     def by_id(self, transaction_id: int) -> Transaction | None:
         """The one with this id; of several the open one, of those the one that began last."""
         named = [t for t in self._known.values() if t.id == transaction_id]

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gatewayd.services.ledger.schema import MIGRATIONS, TABLES
+from gatewayd.site.backlog import Message
 from gatewayd.site.tag_list import Tag
 from gatewayd.site.transaction import Transaction
 
@@ -56,6 +57,10 @@ class Restored:
     tags: list[Tag] = field(default_factory=list)
     informative: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
     """(charge point, sequence, fields), oldest first."""
+    messages: list[Message] = field(default_factory=list)
+    """For central systems that are away."""
+    upstream_ids: list[tuple[int, int, int]] = field(default_factory=list)
+    """(charge point, own id, the central system's), in the order they were learned."""
     lossy: bool = False
     """Something may be missing: what must never repeat has to begin beyond anything given before."""
 
@@ -237,6 +242,12 @@ def load(database: sqlite3.Connection) -> Restored:
             restored.informative.append((number, sequence, msgspec.json.decode(kept, type=dict[str, Any])))
         except (msgspec.DecodeError, TypeError) as error:
             log.error("an informative request of charge point %s makes no sense: %s", number, error)
+    columns = TABLES["message"]
+    for row in execute(f"SELECT {','.join(columns)} FROM message ORDER BY number"):
+        restored.messages += _fitting(dict(zip(columns, row, strict=True)), Message)
+    for number, own, upstream in execute("SELECT charge_point, own, upstream FROM upstream_id ORDER BY rowid"):
+        if isinstance(own, int) and isinstance(upstream, int):
+            restored.upstream_ids.append((number, own, upstream))
     return restored
 
 

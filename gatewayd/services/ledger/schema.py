@@ -9,12 +9,17 @@ import msgspec
 from gatewayd.site.journal import (
     ClearTags,
     DropInformative,
+    DropMessage,
+    DropUpstreamId,
     Entry,
+    RenumberTransaction,
     SaveFact,
     SaveInformative,
+    SaveMessage,
     SaveReading,
     SaveTag,
     SaveTransaction,
+    SaveUpstreamId,
 )
 
 MIGRATIONS = (
@@ -34,6 +39,14 @@ MIGRATIONS = (
         PRIMARY KEY (charge_point, sequence));
     """,
     "ALTER TABLE tag ADD COLUMN position INTEGER NOT NULL DEFAULT 0;",
+    """
+    CREATE TABLE message (
+        number INTEGER PRIMARY KEY, charge_point INTEGER NOT NULL, action TEXT NOT NULL, text TEXT NOT NULL,
+        transaction_id INTEGER NOT NULL);
+    CREATE TABLE upstream_id (
+        charge_point INTEGER NOT NULL, own INTEGER NOT NULL, upstream INTEGER NOT NULL,
+        PRIMARY KEY (charge_point, own));
+    """,
 )
 """The schema, version by version; `PRAGMA user_version` says how many of these were applied. Append only."""
 
@@ -45,6 +58,8 @@ TABLES = {
     ),
     "tag": ("key", "id_tag", "status", "expiry", "parent_id_tag", "position"),
     "informative": ("charge_point", "sequence", "fields"),
+    "message": ("number", "charge_point", "action", "text", "transaction_id"),
+    "upstream_id": ("charge_point", "own", "upstream"),
 }  # fmt: skip
 """Table → its columns, after all migrations."""
 
@@ -85,6 +100,12 @@ def key_of(entry: Entry) -> Key:
             return ("tags",)
         case SaveInformative(charge_point, sequence) | DropInformative(charge_point, sequence):
             return "informative", charge_point, sequence
+        case RenumberTransaction(charge_point, former):
+            return "number", charge_point, former
+        case SaveMessage(_, number) | DropMessage(_, number):
+            return "message", number
+        case SaveUpstreamId(charge_point, own) | DropUpstreamId(charge_point, own):
+            return "upstream_id", charge_point, own
 
 
 def statement(entry: Entry) -> Statement:
@@ -110,3 +131,15 @@ def statement(entry: Entry) -> Statement:
             )
         case DropInformative(charge_point, sequence):
             return "DELETE FROM informative WHERE charge_point=? AND sequence=?", (charge_point, sequence)
+        case RenumberTransaction(charge_point, former, number):
+            sql = "UPDATE OR REPLACE charging_transaction SET id=? WHERE charge_point=? AND id=?"
+            return sql, (number, charge_point, former)
+        case SaveMessage(charge_point, number, action, text, transaction_id):
+            values = (number, charge_point, action, text, transaction_id)
+            return "REPLACE INTO message VALUES (?,?,?,?,?)", values
+        case DropMessage(_, number):
+            return "DELETE FROM message WHERE number=?", (number,)
+        case SaveUpstreamId(charge_point, own, upstream):
+            return "REPLACE INTO upstream_id VALUES (?,?,?)", (charge_point, own, upstream)
+        case DropUpstreamId(charge_point, own):
+            return "DELETE FROM upstream_id WHERE charge_point=? AND own=?", (charge_point, own)
