@@ -25,7 +25,7 @@ from gatewayd.site.codes import (
 from gatewayd.site.connector import Connector
 from gatewayd.site.limit_effect import OFFERED
 from gatewayd.site.meter import Meter, feed, update
-from gatewayd.site.timestamp import parse, trusted
+from gatewayd.site.timestamp import is_older, parse, trusted
 
 DIAGNOSTICS_TEXTS = {"UploadFailure": "UploadFailed"}
 """LogStatusNotification's word for what DiagnosticsStatusNotification calls UploadFailed (ocpp.md, Errors)."""
@@ -102,7 +102,7 @@ def status_notification(said: Said, request: core.StatusNotification) -> None:
 def _shows_newer(connector: Connector, stamp: float, epoch: float) -> bool:
     """Whether the status shown is the newer one; not if its time lies in the future, since some clock was set back."""
     shown = connector.status_time
-    return shown is not None and stamp < shown <= epoch + OLDER_S
+    return shown is not None and is_older(stamp, shown) and shown <= epoch + OLDER_S
 
 
 def _show_status(said: Said, connector: Connector, request: core.StatusNotification, stamp: float) -> None:

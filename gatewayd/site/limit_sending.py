@@ -123,7 +123,7 @@ def _cancel(own: OwnProfile) -> None:
 
 def _waited(place: Place, now: float) -> None:
     place.own.waiting = None
-    want(place, place.own.wanted, now)
+    want(place, place.own.wanted, now, again=True)  # it may be what failed before, and was written once more
 
 
 def _raises(own: OwnProfile, wanted: Wanted) -> bool:

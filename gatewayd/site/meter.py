@@ -154,9 +154,9 @@ def feed(
 def update(meter: Meter, samples: Iterable[Sample], epoch: float, *, session_register: bool = False) -> QuirkBits:
     """Takes the samples of one instant, `epoch` in seconds since 1970; nothing changes if it is older than what is
     shown. Returns what was tolerated. Never raises."""
-    if meter.time_epoch is not None and epoch < meter.time_epoch:
+    if meter.time_epoch is not None and timestamp.is_older(epoch, meter.time_epoch):
         return NO_QUIRK
-    meter.time_epoch = epoch
+    meter.time_epoch = epoch if meter.time_epoch is None else max(epoch, meter.time_epoch)
     entry = _Entry()
     for sample in samples:
         entry.add(sample)

@@ -131,12 +131,12 @@ def commit_profile(bank: BankRecords, fields: Fields) -> None:
     durable = site.journal.write(SaveFact(f"profile_ack/{bank.number}", sequence))
     try:
         connector = _connector(bank, fields)
+        if connector.charge_point.watched_only:
+            mailbox.show(failed(CommandError.blocked_by_role))
+            return
         wanted = OPERATIONS[_listed(ProfileOperation, fields, "profile_operation")](connector, fields)
     except BadFields:
         mailbox.show(failed(CommandError.bad_parameter))
-        return
-    if isinstance(wanted, Profile) and connector.charge_point.watched_only:
-        mailbox.show(failed(CommandError.blocked_by_role))
         return
     if isinstance(wanted, Profile):
         connector.attached_profile = wanted

@@ -54,6 +54,12 @@ def format_utc(epoch: float, *, fraction: bool = False) -> str:
     return f"{stamp}.000Z" if fraction else f"{stamp}Z"
 
 
+def is_older(stamp: float, shown: float) -> bool:
+    """Whether `stamp` is of an earlier moment than `shown`, both epoch seconds. Charge points write whole seconds,
+    and a time of receipt has parts of one: a stamp of whole seconds is not older than what came within its second."""
+    return stamp < (math.floor(shown) if stamp == math.floor(stamp) else shown)
+
+
 def trusted(epoch: float | None, now_epoch: float) -> tuple[float, bool]:
     """The time to keep for a stamp that came at `now_epoch`, and whether the stamp was bad (`clock_bad`): unreadable,
     before 2020, or more than 60 s ahead. Old ones are kept: an offline queue is old."""

@@ -300,6 +300,9 @@ def test_everything_of_the_bms_is_blocked_by_role() -> None:
         kit.write(mailbox, code)
         kit.write(mailbox + 105, code)
         assert (end.cp.mailbox.state, end.cp.mailbox.error) == (CommandState.failed, CommandError.blocked_by_role), code
+    kit.write(2000, 1)  # profile_charge_point, and nothing else
+    kit.write(2120, 1)
+    assert kit.read(2131) == CommandError.blocked_by_role
     kit.run_for(300)
     assert end.down() == []
 

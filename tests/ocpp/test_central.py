@@ -147,6 +147,16 @@ class TestStatus:
         end.status(1, "Finishing", timestamp=kit.stamp(0))
         assert kit.read(STATUS) == Status.Finishing
 
+    def test_one_of_whole_seconds_is_not_older_than_one_that_came_in_the_same_second(self) -> None:
+        kit, end = booted()
+        kit.run_for(100.75)
+        end.send("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"})
+        kit.run_for(0.125)
+        end.status(1, "Finishing", timestamp=kit.stamp(0))
+        assert kit.read(STATUS) == Status.Finishing
+        end.status(1, "Available", timestamp=kit.stamp(1))
+        assert kit.read(STATUS) == Status.Finishing
+
     def test_one_without_a_time_is_of_now(self) -> None:
         kit, end = booted()
         end.status(1, "Charging")

@@ -333,6 +333,19 @@ def test_the_same_value_is_sent_again_when_its_last_sending_failed(cp: Taker) ->
     assert cp.result() == LimitResult.accepted
 
 
+def test_a_same_value_that_has_to_wait_for_its_time_is_sent_again_too(cp: Taker) -> None:
+    cp.write_limit(60)
+    cp.pump()
+    cp.refuse = only("SetChargingProfile", "InternalError")
+    cp.write_limit(100)
+    cp.pump()
+    cp.refuse = lambda _action, _payload: None
+    cp.write_limit(100)
+    assert cp.result() == LimitResult.pending
+    assert said(cp.run_for(3)) == [(1, 10, "A")]
+    assert cp.result() == LimitResult.accepted
+
+
 def test_a_reduction_that_failed_is_tried_again_by_itself_ever_more_slowly(cp: Taker) -> None:
     cp.write_limit(160)
     cp.pump()

@@ -147,6 +147,7 @@ def test_a_missing_unit_is_the_measurands_own(name: str, field: str, quirk: Quir
         ("Frequency", "Hz", "50", "frequency_hz", 50),
         ("Temperature", "C", "31", "temperature_celsius", 31),
         ("Temperature", "°F", "212", "temperature_celsius", 100),
+        ("Temperature", "Kelvin", "300", "temperature_celsius", 26.85),
         ("SoC", "%", "54", "soc_percent", 54),
         ("Power.Factor", "Percent", "98", "power_factor", 0.98),
         ("RPM", "rpm", "1200", "rpm", 1200),
@@ -418,6 +419,13 @@ def test_what_is_older_than_shown_changes_nothing_m10() -> None:
     assert asdict(meter) == before
     update(meter, [Sampled("9", "SoC", "Percent")], NOW)
     assert meter.soc_percent == 9
+
+
+def test_whole_seconds_are_not_older_than_a_time_of_receipt_within_that_second() -> None:
+    meter = Meter()
+    update(meter, [Sampled("7", "SoC", "Percent")], NOW + 0.75)
+    update(meter, [Sampled("8", "SoC", "Percent")], NOW)
+    assert (meter.soc_percent, meter.time_epoch) == (8, NOW + 0.75)
 
 
 def test_entries_are_taken_in_order_of_time() -> None:

@@ -145,3 +145,18 @@ EARLIEST = 1577836800  # `date -u -d 2020-01-01 +%s`
 )
 def test_which_stamps_are_trusted(epoch: float | None, expected: tuple[float, bool]) -> None:
     assert timestamp.trusted(epoch, NOON) == expected
+
+
+@pytest.mark.parametrize(
+    ("stamp", "shown", "older"),
+    [
+        (NOON, NOON, False),
+        (NOON, NOON + 0.9, False),
+        (NOON, NOON + 1, True),
+        (NOON + 0.5, NOON + 0.9, True),
+        (NOON + 0.9, NOON + 0.5, False),
+        (NOON - 1, NOON + 0.9, True),
+    ],
+)
+def test_a_stamp_of_whole_seconds_is_any_moment_of_that_second(stamp: float, shown: float, older: bool) -> None:
+    assert timestamp.is_older(stamp, shown) == older
