@@ -1,16 +1,19 @@
-"""`gatewayd --config FILE --state DIR [--board sim:DIR | gpio:CHIP] [--check]` (interface.md, Commands)."""
+"""`gatewayd --config FILE --state DIR [--run DIR] [--board sim:DIR | gpio:CHIP] [--check]` (interface.md, Commands)."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import trio
 
 from gatewayd import app, config
+from gatewayd.served import PortTaken
 from gatewayd.services.ledger.database import NewerLedger
 from gatewayd.state_directory import Paths
 
@@ -23,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gatewayd", description="OCPP Modbus Gateway")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration, TOML")
     parser.add_argument("--state", type=Path, metavar="DIR", help="where it keeps what must survive; made if missing")
+    parser.add_argument(
+        "--run", type=Path, metavar="DIR", help="where its sockets lie; else $RUNTIME_DIRECTORY, --state"
+    )
     parser.add_argument("--board", metavar="sim:DIR|gpio:CHIP", help="drive a simulated board or a GPIO chip itself")
     parser.add_argument("--check", action="store_true", help="only check the configuration: 0 good, 2 bad")
     options = parser.parse_args(arguments)
@@ -43,7 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
         return STOPPED
     if options.state is None:
         parser.error("--state is required")
-    return _serve(parsed, Paths(options.config, options.state), options.board)
+    run = options.run or _runtime_directory(os.environ)
+    return _serve(parsed, Paths(options.config, options.state, run), options.board)
+
+
+def _runtime_directory(environment: Mapping[str, str]) -> Path | None:
+    """The first that systemd made for us, if it runs us (systemd.exec, RuntimeDirectory)."""
+    first = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(first) if first else None
 
 
 def _serve(parsed: config.Config, paths: Paths, board: str | None) -> int:
@@ -56,7 +69,7 @@ def _serve(parsed: config.Config, paths: Paths, board: str | None) -> int:
     code = STOPPED
     try:
         trio.run(app.run, parsed, paths, board, say)
-    except* app.PortTaken as group:
+    except* PortTaken as group:
         code = _refused(group, PORT_TAKEN)
     except* NewerLedger as group:
         code = _refused(group, REFUSED)

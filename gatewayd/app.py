@@ -19,40 +19,33 @@ from gatewayd import config as configuration
 from gatewayd.assembly import arrange_line, build_site, build_units, rearrange, reconfigure, restore_site
 from gatewayd.certificates import Certificates
 from gatewayd.config_tables import Config
-from gatewayd.modbus.server import Server
+from gatewayd.modbus.server import Exchanges, Server
+from gatewayd.observers import Observers, Reading
 from gatewayd.ocpp import certificate_signing
 from gatewayd.ocpp.questions import Questions
 from gatewayd.ocpp.session import Session
 from gatewayd.ocpp.stand_in import StandIn
 from gatewayd.points.bank import Units
 from gatewayd.points.gateway import MAP_MAGIC
-from gatewayd.services import modbus_rtu, modbus_tcp, steward
+from gatewayd.runtime_directory import EVENTS, POINTS, listen
+from gatewayd.served import RESTARTED_BY, RTU, RTU_RESTARTED_BY, SERVED, PortTaken, bind, listener_rules
+from gatewayd.services import metrics, modbus_rtu, modbus_tcp, points_socket, steward
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
 from gatewayd.services.ledger.writer import Ledger
-from gatewayd.services.ocpp_listener import Listener, Rules
+from gatewayd.services.ocpp_listener import Listener
 from gatewayd.services.watchdog import Watchdog
 from gatewayd.site.codes import DiskState, TimeResult, TimeSource
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import CONFIGURATION
 from gatewayd.site.refusal import Refusal
 from gatewayd.state_directory import Paths, announce, wipe
+from gatewayd.view.exposition import CONTENT_TYPE
 from hal.contract import STEWARD_SOCKET
 
 log = logging.getLogger(__name__)
 
 STOP_S = 4.0
 """A clean stop takes at most this long (interface.md: within 5 s)."""
-
-
-class PortTaken(Exception):
-    """A TCP port cannot be had; the message names it. Exit code 3."""
-
-
-def bind(what: str, host: str, port: int) -> list[socket.socket]:
-    try:
-        return modbus_tcp.open_listener(host, port)
-    except OSError as error:
-        raise PortTaken(f"{what}: {host}:{port} cannot be had: {error.strerror or error}") from error
 
 
 async def run(config: Config, paths: Paths, board: str | None, say: Callable[[str], None] = print) -> None:
@@ -107,6 +100,8 @@ class Gateway:
         self.units = build_units(self.site, config)
         self.line_units = Units(self.units.banks(), config.modbus.unit_id)
         arrange_line(self.line_units, self.units, config)
+        self.observers = Observers(self.site, panel, config, str(paths.config), self.reload_soon)
+        self._exchanges = self.observers.exchanges
         self.upstreams = bridging.upstreams(config)
         self.listener = Listener(
             self.site,
@@ -116,12 +111,16 @@ class Gateway:
             on_links=lambda count: panel.ocpp_link(count > 0),
             on_refused=self._refused,
             dial=self.upstreams.dial,
+            on_frame=self.observers.frame,
+            on_link=self.observers.link,
         )
         self._certificates = Certificates(paths.state, self.site, self.listener.show_certificate)
         self._ports: dict[str, int | None] = dict.fromkeys(("modbus_tcp", "ocpp", "ocpp_tls", "web", "metrics"))
+        self.observers.ports = self._ports
         self._running: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
         """The services that can be started anew, by their name in `ports.json`: what ends them, and that they ended."""
         self._earlier = trio.Event()
+        self._reloading = trio.Lock()
         self._watchdog = Watchdog()
         self._wall = wall
         self._host_keeps_time = Path(STEWARD_SOCKET).exists()
@@ -136,6 +135,7 @@ class Gateway:
             for name in SERVED:
                 await self._serve(name)
             await self._serve_line()
+            await self._serve_programs()
             announce(self._paths, self._ports)
             self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
             self.site.ready = True
@@ -204,7 +204,7 @@ class Gateway:
         service = partial(
             modbus_rtu.serve,
             config.modbus.rtu,
-            self.modbus_server(self.line_units),
+            self.modbus_server(self.line_units, self._exchanges["rtu"]),
             self.line_units,
             count=site.count,
             on_port=lambda there: site.trouble(RTU, there=not there),
@@ -228,12 +228,10 @@ class Gateway:
         finally:
             gone.set()
 
-    def modbus_server(self, units: Units) -> Server:
+    def modbus_server(self, units: Units, exchanges: Exchanges | None = None) -> Server:
         """Answers from these units, and counts what it refuses."""
         return Server(
-            units,
-            writes=self._config.modbus.writes,
-            on_exception=lambda _code: self.site.count("modbus_exceptions"),
+            units, writes=self._config.modbus.writes, on_exception=self.observers.exception, exchanges=exchanges
         )
 
     def _service(self, name: str, sockets: list[socket.socket]) -> Callable[..., Awaitable[None]]:
@@ -241,14 +239,30 @@ class Gateway:
             return partial(
                 modbus_tcp.serve,
                 sockets,
-                self.modbus_server(self.units),
+                self.modbus_server(self.units, self._exchanges["tcp"]),
                 self._config.modbus.tcp,
                 on_traffic=self._panel.modbus_traffic,
                 on_clients=self._modbus_clients,
                 on_refused=self._modbus_refused,
+                roster=self.observers.roster,
             )
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
+        if name == "metrics":
+            return partial(metrics.serve, listeners, self.observers.metrics, CONTENT_TYPE)
         return partial(self.listener.serve, listeners, self.links, tls=name == "ocpp_tls")
+
+    async def _serve_programs(self) -> None:
+        """The sockets for programs on this machine. The gateway works on without them."""
+        try:
+            points, events = (listen(self._paths.sockets, name) for name in (POINTS, EVENTS))
+        except OSError as error:
+            log.error("%s: no sockets for the page: %s", self._paths.sockets, error)
+            self.site.trouble("sockets", there=True)
+            return
+        # `writes = false` fences the network; who writes here was asked for a password by the page.
+        server = Server(self.units, writes=True, on_exception=lambda _code: None, exchanges=self._exchanges["page"])
+        await self._services.start(points_socket.serve, points, server)
+        await self._services.start(self.observers.serve, events)
 
     def _stand_in(self, numbers: frozenset[int]) -> None:
         """Simulated charge points stand in for those of these numbers that are configured so."""
@@ -260,16 +274,37 @@ class Gateway:
 
     # --- SIGHUP ---------------------------------------------------------------------------------------------
 
-    async def reload(self) -> None:
+    async def reload_soon(self) -> Reading:
+        """Have it read again by a task of ours: who asked may leave before it is done."""
+        found, read = [Reading()], trio.Event()
+
+        async def read_again() -> None:
+            found[0] = await self.reload()
+            read.set()
+
+        self._services.start_soon(read_again)
+        await read.wait()
+        return found[0]
+
+    async def reload(self) -> Reading:
         """Read the configuration again. A bad one changes nothing but `state`; links that did not change stay."""
+        async with self._reloading:
+            reading = await self._reload()
+            self.observers.configuration_read(reading, self._config)
+            return reading
+
+    async def _reload(self) -> Reading:
+        file = str(self._paths.config)
         try:
-            config = configuration.parse(self._paths.config.read_bytes(), str(self._paths.config))
+            config = configuration.parse(self._paths.config.read_bytes(), file)
         except (configuration.ConfigError, OSError) as error:
             for line in str(error).splitlines():
                 log.error("%s", line)
             self.site.trouble(CONFIGURATION, there=True)
-            return
-        for warning in configuration.warnings(config, str(self._paths.config)):
+            if isinstance(error, configuration.ConfigError):
+                return Reading(error.faults)
+            return Reading((configuration.Fault(file, "file", error.strerror or str(error)),))
+        for warning in configuration.warnings(config, file):
             log.warning("%s", warning)
         changes = configuration.changed(self._config, config)
         anew = changes.charge_points | bridging.changed(self._config, config)
@@ -281,18 +316,21 @@ class Gateway:
         self._stand_in(anew)
         self.listener.rules = listener_rules(config)
         await self._certificates.look(config)
+        taken: list[configuration.Fault] = []
         for name, tables in RESTARTED_BY.items():
             if tables & changes.tables:
                 try:
                     await self._serve(name)
                 except PortTaken as error:
                     log.error("%s", error)
+                    taken.append(configuration.Fault(file, name, str(error)))
                 self.site.trouble(name, there=self._ports[name] is None and SERVED[name](config) is not None)
         if RTU_RESTARTED_BY & changes.tables:
             await self._serve_line()
         announce(self._paths, self._ports)
         self.site.trouble(CONFIGURATION, there=False)
         log.info("configuration read again: %s", ", ".join(sorted(changes.tables)) or "charge points only")
+        return Reading(tuple(taken), changes)
 
     # --- what the parts tell --------------------------------------------------------------------------------
 
@@ -300,6 +338,7 @@ class Gateway:
         if self.site.disk_state != state:
             self.site.disk_state = state
             self.site.trouble("disk", there=state is DiskState.failing)
+            self.observers.disk(state)
             self.site.touch()
 
     def _clock_was_set(self) -> None:
@@ -321,6 +360,7 @@ class Gateway:
 
     def _refused(self, refusal: Refusal) -> None:
         self.site.refusals.note(refusal, self.site.epoch)
+        self.observers.refused(refusal)
 
     def _modbus_refused(self, refusal: Refusal) -> None:
         self.site.count("modbus_refused")
@@ -329,6 +369,7 @@ class Gateway:
     def _modbus_clients(self, count: int) -> None:
         self.site.counters.modbus_tcp_clients = count
         self.site.touch()
+        self.observers.clients()
 
     async def _keep_time(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do what the agenda says when it is due; once a second let ages and heartbeats move on."""
@@ -350,50 +391,3 @@ class Gateway:
             self._earlier = trio.Event()
             with trio.move_on_at(tick if due is None else min(tick, due)):
                 await self._earlier.wait()
-
-
-RTU = "modbus_rtu"
-"""The serial line among the services, and among the troubles while its port is missing."""
-RTU_RESTARTED_BY = frozenset({"modbus", "modbus.rtu"})
-
-
-def listener_rules(config: Config) -> Rules:
-    """What the listener needs to know of the configuration."""
-    ocpp = config.ocpp
-    return Rules(
-        ocpp.call_timeout_s,
-        ocpp.heartbeat_interval_s,
-        ocpp.ping_interval_s,
-        ocpp.max_message_bytes,
-        frozenset(ocpp.ask_bms),
-        {entry.identity: entry.password for entry in config.charge_points if entry.password},
-        {entry.identity: entry.min_security_profile for entry in config.charge_points},
-    )
-
-
-def _modbus_place(config: Config) -> tuple[str, int] | None:
-    tcp = config.modbus.tcp
-    return (tcp.host, tcp.port) if tcp.enabled else None
-
-
-def _ocpp_place(config: Config) -> tuple[str, int] | None:
-    return (config.ocpp.host, config.ocpp.port) if config.ocpp.port >= 0 else None
-
-
-def _ocpp_tls_place(config: Config) -> tuple[str, int] | None:
-    return (config.ocpp.host, config.ocpp.tls.port) if config.ocpp.tls.port >= 0 else None
-
-
-SERVED: dict[str, Callable[[Config], tuple[str, int] | None]] = {
-    "modbus_tcp": _modbus_place,
-    "ocpp": _ocpp_place,
-    "ocpp_tls": _ocpp_tls_place,
-}
-"""Service by its name in `ports.json` → where it listens, None = off."""
-
-RESTARTED_BY = {
-    "modbus_tcp": frozenset({"modbus", "modbus.tcp"}),
-    "ocpp": frozenset({"ocpp"}),
-    "ocpp_tls": frozenset({"ocpp", "ocpp.tls"}),
-}
-"""Which tables of the configuration start a service anew when they change at SIGHUP."""

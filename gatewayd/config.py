@@ -74,7 +74,6 @@ INACTIVE: dict[str, str] = {
     "ocpp.upstream.offline": "queues for an absent central system: its charge points are dropped instead",
     "charge_point.profile": "quirk profiles",
     "web": "the web page",
-    "metrics": "metrics for Prometheus",
 }
 
 

@@ -18,6 +18,12 @@ class Paths:
 
     config: Path
     state: Path
+    run: Path | None = None
+    """For what need not survive a restart; None: with the state."""
+
+    @property
+    def sockets(self) -> Path:
+        return self.run or self.state
 
     @property
     def ledger(self) -> Path:

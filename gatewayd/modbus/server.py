@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from dataclasses import dataclass
 from math import inf
 
 from umodbus.exceptions import (
@@ -36,11 +37,32 @@ _TCP_BANK_1 = (0, 255)
 FRAME_TIMEOUT_S = 9.0
 
 
+Onlooker = Callable[["Exchanges", Hashable, int, bytes, bytes | None], None]
+"""Hears an exchange: over which transport, client, unit id, request PDU, answer PDU (None: silence)."""
+
+
+@dataclass(eq=False, slots=True)
+class Exchanges:
+    """What was answered over one transport since the start, and who looks on; outlives servers that are made anew."""
+
+    transport: str
+    answered: int = 0
+    onlooker: Onlooker | None = None
+
+
 class Server:
     """Answers requests from the banks of `units`; `writes = False` makes every write an unknown function."""
 
-    def __init__(self, units: Units, *, writes: bool, on_exception: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        units: Units,
+        *,
+        writes: bool,
+        on_exception: Callable[[int], None],
+        exchanges: Exchanges | None = None,
+    ) -> None:
         """`on_exception` is called with the code of every exception that is answered."""
+        self._exchanges = exchanges or Exchanges("")
         self._units = units
         self._functions = {**READS, **WRITES} if writes else READS
         self._on_exception = on_exception
@@ -48,11 +70,11 @@ class Server:
     def answer_tcp(self, unit: int, pdu: bytes, client: Hashable, now: float) -> bytes:
         """The answer to a PDU of at least one byte; 0B where nobody has this unit id. `now`: monotonic seconds."""
         bank = self._units.find(unit)
-        if bank is None:
-            if unit not in _TCP_BANK_1:
-                return self._refuse(pdu, NOBODY)
+        if bank is None and unit in _TCP_BANK_1:
             bank = self._units.banks()[0]
-        return self._answer(bank, pdu, client, now)
+        answer = self._refuse(pdu, NOBODY) if bank is None else self._answer(bank, pdu, client, now)
+        self._exchanged(client, unit, pdu, answer)
+        return answer
 
     def answer_rtu(self, unit: int, pdu: bytes, client: Hashable, now: float) -> bytes | None:
         """The answer on a serial line, None = silence: a foreign unit id, or a broadcast, whose write all banks take.
@@ -65,14 +87,25 @@ class Server:
                 for bank in self._units.banks():
                     with suppress(Malformed, IllegalAddress, IllegalValue, MailboxBusy):
                         function(bank, pdu, client, now)
+            self._exchanged(client, unit, pdu, None)
             return None
         found = self._units.find(unit)
-        return None if found is None else self._answer(found, pdu, client, now)
+        if found is None:
+            return None
+        answer = self._answer(found, pdu, client, now)
+        self._exchanged(client, unit, pdu, answer)
+        return answer
 
     def release(self, client: Hashable) -> None:
         """The client is gone: the mailboxes it was filling are free (modbus.md, Types)."""
         for bank in self._units.banks():
             bank.release(client)
+
+    def _exchanged(self, client: Hashable, unit: int, pdu: bytes, answer: bytes | None) -> None:
+        exchanges = self._exchanges
+        exchanges.answered += 1
+        if exchanges.onlooker is not None:
+            exchanges.onlooker(exchanges, client, unit, pdu, answer)
 
     def _answer(self, bank: Registers, pdu: bytes, client: Hashable, now: float) -> bytes:
         function = self._functions.get(pdu[0])
@@ -96,18 +129,23 @@ class Server:
 class TcpSession:
     """One TCP client's side of the conversation: bytes in, bytes out.
 
-    `last_request_s`: when its last whole request came, else when it connected, monotonic seconds. `deadline`: when a
+    `last_request_s`: when its last whole request came, else when it connected, monotonic seconds; `last_request`: that
+    frame, b"" before the first; `requests`: how many there were. `deadline`: when a
     frame that has begun must have ended; `inf` = none has begun. `fault`: why the connection must be closed, once what
     `receive` returned is sent; None = go on.
     """
 
-    __slots__ = ("_framer", "_server", "client", "deadline", "fault", "last_request_s")
+    __slots__ = (
+        "_framer", "_server", "client", "deadline", "fault", "last_request", "last_request_s", "opened_s", "requests",
+    )  # fmt: skip
 
     def __init__(self, server: Server, client: Hashable, now: float) -> None:
         self._server = server
         self._framer = MbapFramer()
         self.client = client
-        self.last_request_s = now
+        self.opened_s = self.last_request_s = now
+        self.last_request = b""
+        self.requests = 0
         self.deadline = inf
         self.fault: str | None = None
 
@@ -126,7 +164,8 @@ class TcpSession:
         for request in requests:
             answers += tcp_answer(request, self._server.answer_tcp(request[6], request[7:], self.client, now))
         if requests:
-            self.last_request_s = now
+            self.last_request_s, self.last_request = now, requests[-1]
+            self.requests += len(requests)
         return answers
 
     def closed(self) -> None:

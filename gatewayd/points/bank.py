@@ -236,6 +236,7 @@ class Bank:
         end = address + len(data) // 2
         points: list[tuple[_Target, int | str]] = []
         boxes: list[tuple[Mailbox, Any, int, bytes]] = []
+        places: list[tuple[int, int]] = []
         refused = False
         at = address
         while at < end:
@@ -246,6 +247,8 @@ class Bank:
                 while stop < end and self._mailboxes.get(stop) == held:
                     stop += 1
                 boxes.append((mailbox, record, at, data[2 * (at - address) : 2 * (stop - address)]))
+                first = mailbox.first if mailbox.block == "gateway" else at - at % BLOCK + mailbox.first
+                places.append((first, mailbox.registers))
                 at = stop
                 continue
             target = self._targets.get(at)
@@ -259,6 +262,7 @@ class Bank:
                 refused = True
             else:
                 points.append((target, value))
+            places.append((at, size))
             at += size
         if refused:
             raise IllegalValue
@@ -266,6 +270,9 @@ class Bank:
             if not mailbox.owner(record).may_write(client, now):
                 raise MailboxBusy
         self._act(points, boxes, client, now)
+        who = str(getattr(client, "address", client))
+        for first, registers in places:
+            self.records.note_write(first, registers, who)
 
     def _decoded(self, point: Point, data: bytes) -> int | str | None:
         """The value written, or None when its point does not take it."""

@@ -98,6 +98,15 @@ class FrontPanel:
         self._ocpp = False
         self._modbus = False
         self._identify = False
+        self.lit: panel.Levels | None = None
+        """What is lit now; None where paneld does it."""
+        self.ocpp_seen = self.modbus_seen = False
+        """There was traffic since somebody last put these to False."""
+
+    @property
+    def linked(self) -> bool:
+        """At least one OCPP link is up."""
+        return self._link
 
     def ocpp_link(self, up: bool) -> None:
         """At least one OCPP link is up, or none is: LED 1 is on, or off."""
@@ -108,13 +117,13 @@ class FrontPanel:
     def ocpp_traffic(self) -> None:
         """An OCPP frame came or went: LED 1 blinks."""
         if not self._ocpp:
-            self._ocpp = True
+            self._ocpp = self.ocpp_seen = True
             self._wake.set()
 
     def modbus_traffic(self) -> None:
         """A Modbus TCP frame came or went: LED 2 blinks. Modbus RTU does not show (manual 6)."""
         if not self._modbus:
-            self._modbus = True
+            self._modbus = self.modbus_seen = True
             self._wake.set()
 
     def identify(self) -> None:
@@ -163,6 +172,7 @@ class FrontPanel:
                 board.write(Line.BIAS, self.facts.bias)
                 board.write(Line.TERMINATION, self.facts.termination)
                 show(board, lit)
+                self.lit = lit
                 board.edges()
             except OSError as why:
                 if now >= quiet_until:

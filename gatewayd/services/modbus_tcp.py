@@ -134,14 +134,15 @@ async def serve(
     on_clients: Callable[[int], None],
     on_refused: Callable[[Refusal], None],
     clock: Callable[[], float] = trio.current_time,
+    roster: dict[Client, TcpSession] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; then every socket is closed, the listeners too.
 
     `on_traffic()` after each wake-up that brought requests, `on_clients(count)` when it changes, `on_refused` for
-    each client turned away.
+    each client turned away. `roster` always holds those that are connected.
     """
-    pump = _Pump(listeners, server, config, on_traffic, on_clients, on_refused, clock)
+    pump = _Pump(listeners, server, config, on_traffic, on_clients, on_refused, clock, roster)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pump.sweep)
@@ -163,7 +164,9 @@ class _Pump:
         on_clients: Callable[[int], None],
         on_refused: Callable[[Refusal], None],
         clock: Callable[[], float],
+        roster: dict[Client, TcpSession] | None,
     ) -> None:
+        self._roster = {} if roster is None else roster
         self._server = server
         self._max_clients = config.max_clients
         self._keep_alive_s = config.keep_alive_s
@@ -305,7 +308,8 @@ class _Pump:
             sock.close()
             self._log(logging.INFO, now, "Modbus TCP client %s was gone at once: %s", client, error)
             return
-        self._connections[sock.fileno()] = _Connection(sock, client, TcpSession(self._server, client, now))
+        session = self._roster[client] = TcpSession(self._server, client, now)
+        self._connections[sock.fileno()] = _Connection(sock, client, session)
         self._on_clients(len(self._connections))
         self._log(logging.INFO, now, "Modbus TCP client %s connected", client)
 
@@ -323,6 +327,7 @@ class _Pump:
         del self._connections[connection.sock.fileno()]
         connection.sock.close()  # leaves the epoll by itself
         connection.session.closed()
+        self._roster.pop(connection.client, None)
         self._on_clients(len(self._connections))
 
 

@@ -91,6 +91,8 @@ class ChargePoint:
     """Index is the OCPP connector id; 0 is the charge point itself."""
     link: Link | None = None
     link_state: LinkState = LinkState.never
+    address: str = ""
+    """Where its last link came from; "": not known."""
     registered: bool = False
     simulated: bool = False
     stand_in: Substitute | None = None

@@ -155,6 +155,8 @@ class Journal:
     """Monotonic time by which what waits is to be taken; `inf` when nothing waits."""
     on_write: Callable[[], None] = field(default=lambda: None)
     """Called when there is something to take, so that the ledger's task need not poll."""
+    on_transaction: Callable[[int, Transaction], None] = field(default=lambda _charge_point, _transaction: None)
+    """A transaction began, ended or was mended: number of the charge point, and how it stands now."""
     _pace: ReadingPace = field(default_factory=ReadingPace)
     _settings: dict[str, int | str] = field(default_factory=dict)
     """Name → value as last kept."""
@@ -169,6 +171,8 @@ class Journal:
         self.written += 1
         self.due = min(self.due, due)
         self.on_write()
+        if isinstance(entry, SaveTransaction):
+            self.on_transaction(entry.charge_point, entry.transaction)
         return self.written
 
     def reading(self, charge_point: int, transaction: Transaction, now: float) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gatewayd.site import upstream_ids
 from gatewayd.site.agenda import Agenda, Entry
@@ -29,6 +30,15 @@ CONFIGURATION = "configuration"
 """The trouble of a configuration that was refused while running."""
 
 
+class Written(NamedTuple):
+    """The last write of a point, or of a mailbox."""
+
+    client: str
+    """An address, `rtu`, or `page`."""
+    registers: int
+    epoch: float
+
+
 @dataclass(eq=False, slots=True)
 class BankRecords:
     """What belongs to one bank of 20 charge points."""
@@ -44,11 +54,20 @@ class BankRecords:
     """Counters that moved since the bank last looked. They stand by themselves, because one of them moves at every
     frame of a serial line, and to encode the gateway block for it would cost more than to answer the frame."""
     profile: ProfileMailbox = field(default_factory=ProfileMailbox)
+    written: dict[int, Written] = field(default_factory=dict)
+    """First register → who wrote it last since the start; a mailbox is one entry."""
+    written_news: set[int] = field(default_factory=set)
+    """Those that were written since somebody last looked."""
     holds_lost: bool = False
     """on_comm_error = "hold": sums count charge points whose link is down with what they said last."""
 
     def touch(self) -> None:
         self.changed.add((0, 0))
+
+    def note_write(self, register: int, registers: int, client: str) -> None:
+        """Somebody wrote this point or mailbox."""
+        self.written[register] = Written(client, registers, self.site.epoch)
+        self.written_news.add(register)
 
 
 @dataclass(slots=True)
@@ -126,6 +145,8 @@ class Site:
     """Connectors that changed at this instant; what follows for limits is not settled yet."""
     on_touch: Callable[[Connector], None] = field(default=lambda _connector: None)
     """Something of this connector changed; connector 0: of the charge point."""
+    on_trouble: Callable[[str, bool], None] = field(default=lambda _name, _there: None)
+    """One of the troubles came, or went."""
     on_registered: list[Callable[[ChargePoint, float], None]] = field(default_factory=list)
     """What is to be done when Calls may go out to a charge point: limits again, questions of our own."""
     on_profiles_changed: list[Callable[[ChargePoint, float], None]] = field(default_factory=list)
@@ -150,6 +171,7 @@ class Site:
         """Something is missing, or is back."""
         if there != (name in self.troubles):
             (self.troubles.add if there else self.troubles.discard)(name)
+            self.on_trouble(name, there)
             self.touch()
 
     @property

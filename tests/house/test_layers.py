@@ -14,8 +14,12 @@ GATEWAY = (
     ("gatewayd.site", "gatewayd.config", "gatewayd.config_tables", "gatewayd.config_values", "gatewayd.config_rules"),
     ("gatewayd.points",),
     ("gatewayd.modbus", "gatewayd.ocpp"),
+    ("gatewayd.view",),
     ("gatewayd.services",),
-    ("gatewayd.assembly", "gatewayd.bridging", "gatewayd.state_directory", "gatewayd.certificates"),
+    (
+        *("gatewayd.assembly", "gatewayd.bridging", "gatewayd.state_directory", "gatewayd.runtime_directory"),
+        *("gatewayd.certificates", "gatewayd.served", "gatewayd.observers"),
+    ),
     ("gatewayd.app",),
     ("gatewayd.__main__",),
 )
@@ -30,7 +34,7 @@ BOARD = (
     ("hal.board_spec",),
     ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel"),
 )
-PURE = {*GATEWAY[0], *GATEWAY[1], *GATEWAY[2], *GATEWAY[3], *BOARD[1]}
+PURE = {*GATEWAY[0], *GATEWAY[1], *GATEWAY[2], *GATEWAY[3], *GATEWAY[4], *BOARD[1]}
 
 # Neighbours on one floor that never meet: they are introduced to each other by the floor above.
 STRANGERS = (

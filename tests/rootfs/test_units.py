@@ -137,7 +137,7 @@ def test_sysusers_are_understood(tmp_path: Path) -> None:
     groups = {row.split(":")[0]: row.split(":")[3] for row in (tmp_path / "etc/group").read_text().splitlines()}
     assert groups["gpio"] == "paneld"
     assert set(groups["wishes"].split(",")) == {"gatewayd", "webd"}
-    assert groups["gatewayd"] == "netd"
+    assert set(groups["gatewayd"].split(",")) == {"netd", "webd"}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,12 @@ def test_run_directories_are_where_the_contract_says() -> None:
         name = Path(path).parent.name
         assert Unit(UNITS / f"{name}.service")["RuntimeDirectory"] == [name]
         assert Unit(UNITS / f"{name}.service")["RuntimeDirectoryPreserve"] == ["yes"]
+
+
+def test_the_page_reaches_the_daemons_sockets_and_others_do_not() -> None:
+    unit = Unit(UNITS / "gatewayd.service")
+    assert unit["RuntimeDirectory"] == ["gatewayd"]
+    assert unit["RuntimeDirectoryMode"] == ["0750"]
 
 
 def test_the_erasing_comes_before_the_mount_and_knows_the_same_partition() -> None:

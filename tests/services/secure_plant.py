@@ -18,8 +18,8 @@ import trio
 import trustme
 
 from gatewayd import config
-from gatewayd.app import listener_rules
 from gatewayd.assembly import build_site
+from gatewayd.served import listener_rules
 from gatewayd.services.ocpp_listener import Listener
 from gatewayd.services.tls import server_context
 from gatewayd.site.model import Site

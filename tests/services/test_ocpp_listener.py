@@ -469,7 +469,11 @@ class TestLife:
             assert it.read(CONNECTED) == [0]
             assert await peer.close_code() == 1001
 
-    @pytest.mark.parametrize("sign", [frame(TEXT, HEARTBEAT), frame(PONG, b"unasked"), frame(PING, b"theirs"), b"\x81"])
+    @pytest.mark.parametrize(
+        "sign",
+        [frame(TEXT, HEARTBEAT), frame(PONG, b"unasked"), frame(PING, b"theirs"), b"\x81"],
+        ids=["message", "pong", "ping", "half"],  # masks are random, and every worker of a run must see one name
+    )
     async def test_any_byte_ends_the_silence(self, sign: bytes, autojump_clock: MockClock) -> None:
         async with standing() as it:
             peer = await it.connect()

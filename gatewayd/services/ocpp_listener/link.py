@@ -17,6 +17,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from gatewayd.ocpp.bridge import Bridge
 from gatewayd.ocpp.session import Send, Session, SessionBug, Word
 from gatewayd.services.ocpp_listener.peer_log import PeerLog
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits
 from gatewayd.site.reading_pace import WAIT_MAX_S
 
@@ -136,6 +137,10 @@ class Partner(Protocol):
         """Wait while the central system takes none."""
 
 
+OnFrame = Callable[[ChargePoint, str, str | bytes], None]
+"""Hears a message: `in` from the charge point, or `out` to it, as it stands on the wire."""
+
+
 @dataclass(eq=False, slots=True)
 class Link:
     """The connection that a charge point has now."""
@@ -149,6 +154,9 @@ class Link:
     log: PeerLog
     partner: Partner | None = None
     """Bridge role."""
+    on_frame: OnFrame = field(default=lambda _charge_point, _direction, _text: None)
+    goodbye: tuple[int, str] | None = None
+    """Code and reason with which our own side ended it, if it did."""
     _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     _word: trio.Event = field(default_factory=trio.Event)
     """Set when the session has a new word."""
@@ -237,6 +245,7 @@ class Link:
             while True:
                 message = await self.socket.get_message()
                 self.on_traffic()
+                self._ours(self.on_frame, session.charge_point, "in", message)
                 self._ours(session.received, message, trio.current_time())
                 await self.room()
                 if self.partner is not None:
@@ -254,8 +263,10 @@ class Link:
         with suppress(ConnectionClosed):
             while isinstance(word := await self._next_word(), Send):
                 if await self._may_go(word):
+                    self._ours(self.on_frame, self.session.charge_point, "out", word.text)
                     await self.socket.send_message(word.text)
                     self.on_traffic()
+            self.goodbye = (word.code, word.reason)
             await self.stream.say_goodbye(word.code, word.reason)
             self._scope.cancel()
         self._writing = False

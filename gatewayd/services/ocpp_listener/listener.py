@@ -14,7 +14,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import trio
@@ -40,6 +40,7 @@ from gatewayd.services.ocpp_listener.link import (
     DUPLICATE_PROOF_S,
     LAST_WORDS_S,
     Link,
+    OnFrame,
     Partner,
     Rules,
     Stream,
@@ -67,6 +68,17 @@ SWITCHING = 101
 NO_SUBPROTOCOL, POLICY_VIOLATION, RESTARTING = 1002, 1008, 1012
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a link ended: the code and the reason of the WebSocket's Close, where there was one."""
+
+    code: int | None = None
+    reason: str = ""
+
+
+OnLink = Callable[[ChargePoint, End | None], None]
+"""Hears that a charge point is connected (None), or how its link ended."""
+
 Dial = Callable[[Upgrade, trio.Nursery], Awaitable[Partner]]
 """Bridge role: the central system's end for who dialled so, living in that nursery. Raises Refused."""
 
@@ -89,14 +101,18 @@ class Listener:
         on_links: Callable[[int], None] = lambda _count: None,
         on_refused: Callable[[Refusal], None] = lambda _refusal: None,
         dial: Dial = nobody_upstream,
+        on_frame: OnFrame = lambda _charge_point, _direction, _text: None,
+        on_link: OnLink = lambda _charge_point, _end: None,
     ) -> None:
-        """`durable(number)` waits for the ledger; `on_links` hears how many charge points are connected;
-        `on_refused` of everybody who is turned away; `dial` reaches the central system of a bridged one."""
+        """`durable(number)` waits for the ledger; `on_links` hears how many charge points are connected, `on_link`
+        of each one that comes or goes; `on_refused` of everybody who is turned away; `dial` reaches the central system
+        of a bridged one."""
         self.rules = rules
         """May be replaced while running; connections that stand keep what they began with."""
         self._site = site
         self._durable, self._on_traffic = durable, on_traffic
         self._on_links, self._on_refused = on_links, on_refused
+        self._on_frame, self._on_link = on_frame, on_link
         self._dial = dial
         self._links: dict[str, Link] = {}
         self._tls = TlsDoor()
@@ -212,7 +228,9 @@ class Listener:
                 charge_point.note_quirk(upgrade.tolerated)
                 if upgrade.agreed is None:
                     charge_point.note_quirk(QuirkBits.no_subprotocol)
-                link = self._enter(charge_point, socket, stream, rules, admission, partner) if welcome else None
+                if welcome:
+                    charge_point.address = caller.address
+                    link = self._enter(charge_point, socket, stream, rules, admission, partner)
         if link is not None:
             await self._stay(link)
             return
@@ -244,12 +262,13 @@ class Listener:
             session = Session(charge_point, prefix, rules.call_timeout_s, rules.heartbeat_interval_s, rules.ask_bms)
         else:
             session = Bridge(charge_point, prefix, rules.call_timeout_s)
-        link = Link(session, socket, stream, rules, self._durable, self._on_traffic, self._log, partner)
+        link = Link(session, socket, stream, rules, self._durable, self._on_traffic, self._log, partner, self._on_frame)
         old, self._links[name] = self._links.get(name), link
         if old is not None:
             self._log.say(logging.INFO, "%s: a new connection takes over from the old one", name)
             old.forget()
             old.end()
+            self._on_link(old.session.charge_point, End(None, "a new connection took over"))
         charge_point.security_profile, charge_point.authenticated = admission.profile, admission.authenticated
         link.open()
         if not charge_point.allowed:
@@ -258,6 +277,7 @@ class Listener:
             session.close(RESTARTING, "configuration changed")
         self._log.say(logging.INFO, "%s: connected", name)
         self._site.refusals.admitted(name)
+        self._on_link(charge_point, None)
         self._on_links(len(self._links))
         return link
 
@@ -275,6 +295,7 @@ class Listener:
         name = link.session.charge_point.name
         if self._links.get(name) is link:
             del self._links[name]
+            self._on_link(link.session.charge_point, _end_of(link))
         self._log.say(logging.INFO, "%s: disconnected", name)
         self._on_links(len(self._links))
 
@@ -293,6 +314,13 @@ async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
         dropped = 0
         while dropped < LINGER_BYTES and (data := await stream.receive_some(RECEIVE_BYTES)):
             dropped += len(data)
+
+
+def _end_of(link: Link) -> End:
+    closed = link.socket.closed
+    if link.goodbye is not None:
+        return End(*link.goodbye)
+    return End() if closed is None else End(int(closed.code), closed.reason or "")
 
 
 def _address(stream: trio.abc.Stream) -> str:

@@ -1,0 +1,74 @@
+"""Which services listen where, by their names in `ports.json`, and what of the configuration starts them anew."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from gatewayd.config_tables import Config
+from gatewayd.services import modbus_tcp
+from gatewayd.services.ocpp_listener import Rules
+
+
+class PortTaken(Exception):
+    """A TCP port cannot be had; the message names it. Exit code 3."""
+
+
+def bind(what: str, host: str, port: int) -> list[socket.socket]:
+    """Raises PortTaken."""
+    try:
+        return modbus_tcp.open_listener(host, port)
+    except OSError as error:
+        raise PortTaken(f"{what}: {host}:{port} cannot be had: {error.strerror or error}") from error
+
+
+def listener_rules(config: Config) -> Rules:
+    """What the listener needs to know of the configuration."""
+    ocpp = config.ocpp
+    return Rules(
+        ocpp.call_timeout_s,
+        ocpp.heartbeat_interval_s,
+        ocpp.ping_interval_s,
+        ocpp.max_message_bytes,
+        frozenset(ocpp.ask_bms),
+        {entry.identity: entry.password for entry in config.charge_points if entry.password},
+        {entry.identity: entry.min_security_profile for entry in config.charge_points},
+    )
+
+
+def _modbus_place(config: Config) -> tuple[str, int] | None:
+    tcp = config.modbus.tcp
+    return (tcp.host, tcp.port) if tcp.enabled else None
+
+
+def _ocpp_place(config: Config) -> tuple[str, int] | None:
+    return (config.ocpp.host, config.ocpp.port) if config.ocpp.port >= 0 else None
+
+
+def _ocpp_tls_place(config: Config) -> tuple[str, int] | None:
+    return (config.ocpp.host, config.ocpp.tls.port) if config.ocpp.tls.port >= 0 else None
+
+
+def _metrics_place(config: Config) -> tuple[str, int] | None:
+    return (config.metrics.host, config.metrics.port) if config.metrics.port >= 0 else None
+
+
+SERVED: dict[str, Callable[[Config], tuple[str, int] | None]] = {
+    "modbus_tcp": _modbus_place,
+    "ocpp": _ocpp_place,
+    "ocpp_tls": _ocpp_tls_place,
+    "metrics": _metrics_place,
+}
+"""Service by its name in `ports.json` → where it listens, None = off."""
+
+RESTARTED_BY = {
+    "modbus_tcp": frozenset({"modbus", "modbus.tcp"}),
+    "ocpp": frozenset({"ocpp"}),
+    "ocpp_tls": frozenset({"ocpp", "ocpp.tls"}),
+    "metrics": frozenset({"metrics"}),
+}
+"""Which tables of the configuration start a service anew when they change at SIGHUP."""
+
+RTU = "modbus_rtu"
+"""The serial line among the services, and among the troubles while its port is missing."""
+RTU_RESTARTED_BY = frozenset({"modbus", "modbus.rtu"})
