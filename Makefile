@@ -28,11 +28,11 @@ test: setup ## every test that needs no root, browser or emulated machine
 .PHONY: test-root
 test-root: ## as root: network namespaces and services
 	@.ci/setup test-root
-	@GATEWAY_TEST_ROOT=1 $(python) -m pytest -o faulthandler_timeout=300 tests/root
+	@GATEWAY_TEST_ROOT=1 $(python) -m pytest -o faulthandler_timeout=0 tests/root --durations=10
 
 .PHONY: test-promises
 test-promises: setup ## what is promised about reliability and security, measured; takes minutes
-	@GATEWAY_TEST_PROMISES=1 $(python) -m pytest -o faulthandler_timeout=1800 tests/promises
+	@GATEWAY_TEST_PROMISES=1 $(python) -m pytest -o faulthandler_timeout=0 tests/promises --durations=15
 
 .PHONY: fuzz
 fuzz: setup ## hostile input without end, going on where it stopped; SECONDS=n for each target, TARGETS="modbus_tcp ..."

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -26,11 +24,15 @@ from tests.modbus.hostile import Requests, sound
 from tests.modbus.mirror import Plant
 from tests.modbus.test_hostile import FUNCTIONS, with_function
 from tests.modbus.trial import LINE_NO_UNITS, LINE_UNITS, Found
+from tests.processes import in_processes
+from tests.promises.report import seen
 from tests.services.test_modbus_rtu import Port
 
 INPUTS = int(os.environ.get("HOSTILE_INPUTS", "1000000"))
 SEEDS = 40
 FIRST_SEED = 1000  # the short form has the seeds below
+SEED_LIMIT_S = 240.0
+"""A seed takes 3 s on a quiet core."""
 
 NOISES = 1500
 PAUSE_S = 0.01  # more than t3.5 and the latency that the gateway grants the port
@@ -41,21 +43,21 @@ def broken(seed: int, inputs: int) -> Counter[str]:
     return trial.run(seed, inputs, with_function(*FUNCTIONS["a read's quantity"]))
 
 
-def in_processes(one: partial[Counter[str]]) -> Counter[str]:
-    """All seeds, as many at a time as there are cores."""
+def all_seeds(one: partial[Counter[str]]) -> Counter[str]:
     tried: Counter[str] = Counter()
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        for each in pool.map(one, range(FIRST_SEED, FIRST_SEED + SEEDS)):
-            tried += each
+    for each in in_processes(one, range(FIRST_SEED, FIRST_SEED + SEEDS), limit_s=SEED_LIMIT_S):
+        tried += each
     return tried
 
 
+@pytest.mark.limit(900)
 def test_a_million_hostile_inputs() -> None:
-    tried = in_processes(partial(trial.run, inputs=INPUTS // SEEDS))
+    tried = all_seeds(partial(trial.run, inputs=INPUTS // SEEDS))
     total = tried["PDUs"] + tried["TCP frames"] + tried["sounds"]
-    print(f"\nR12: {total:,} inputs, 0 unhandled, {tried['exception 04']} answers of 04;", dict(tried.most_common()))
     assert total >= INPUTS
     assert tried["exception 04"] == 0
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in tried.most_common())
+    seen("R12", f"{total:,} inputs, 0 unhandled, 0 answers of 04 ({kinds})")
 
 
 async def test_noise_on_a_port(tmp_path: Path) -> None:
@@ -80,9 +82,10 @@ async def test_noise_on_a_port(tmp_path: Path) -> None:
             else:
                 pytest.fail(f"not answered {TRIES} times")
         assert port.states == [True]
-    print(f"\nR12: {NOISES:,} noises on a pty, each followed by an answer; {again} times the client had to ask again")
+    seen("R12", f"{NOISES:,} noises on a pty, each followed by an answer; {again} times the client had to ask again")
 
 
+@pytest.mark.twin("R12")
 def test_a_broken_guard_is_found() -> None:
     with pytest.raises(Found):
-        in_processes(partial(broken, inputs=trial.LIFE))
+        all_seeds(partial(broken, inputs=trial.LIFE))

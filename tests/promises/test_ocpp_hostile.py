@@ -15,22 +15,24 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 
 import pytest
 
 from gatewayd.ocpp import handshake, schema
 from gatewayd.ocpp.handshake import Upgrade
 from tests.ocpp import hostile_run
+from tests.processes import in_processes
+from tests.promises.report import seen
 from tests.services import hostile_wire_run
 
 INPUTS = int(os.environ.get("HOSTILE_OCPP_INPUTS", "200000"))
 CONNECTIONS_SHARE = 20  # one input of so many is a whole connection
 SEEDS = 20
 FIRST_SEED = 1000  # the short forms have the seeds below
+SEED_LIMIT_S = 240.0
+"""A seed takes some seconds on a quiet core."""
 
 
 def texts(seed: int, count: int) -> int:
@@ -63,21 +65,22 @@ def connections_to_a_trusting_listener(seed: int, count: int) -> int:
     return connections(seed, count)
 
 
-def in_processes(one: partial[int], seeds: int = SEEDS) -> int:
-    """All seeds, as many at a time as there are cores; how many inputs they had."""
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return sum(pool.map(one, range(FIRST_SEED, FIRST_SEED + seeds)))
+def all_seeds(one: partial[int], seeds: int = SEEDS) -> int:
+    """How many inputs they had."""
+    return sum(in_processes(one, range(FIRST_SEED, FIRST_SEED + seeds), limit_s=SEED_LIMIT_S))
 
 
+@pytest.mark.limit(900)
 def test_two_hundred_thousand_hostile_inputs() -> None:
     wires = INPUTS // CONNECTIONS_SHARE
-    said = in_processes(partial(texts, count=(INPUTS - wires) // SEEDS))
-    came = in_processes(partial(connections, count=wires // SEEDS))
-    print(f"\nR13: {said:,} texts and {came:,} connections, 0 unhandled")
+    said = all_seeds(partial(texts, count=(INPUTS - wires) // SEEDS))
+    came = all_seeds(partial(connections, count=wires // SEEDS))
     assert said + came >= INPUTS
+    seen("R13", f"{said:,} texts and {came:,} connections, 0 unhandled")
 
 
+@pytest.mark.twin("R13")
 @pytest.mark.parametrize("broken", [texts_to_a_session_without_schemas, connections_to_a_trusting_listener])
 def test_a_broken_guard_is_found(broken: Callable[..., int]) -> None:
     with pytest.raises((TypeError, AssertionError)):
-        in_processes(partial(broken, count=500), seeds=2)
+        all_seeds(partial(broken, count=500), seeds=2)

@@ -11,36 +11,38 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 import pytest
 
 from tests.ocpp import trial
 from tests.ocpp.test_hostile import meddling
 from tests.ocpp.trial import Found
+from tests.processes import in_processes
+from tests.promises.report import seen
 
 TEXTS = int(os.environ.get("HOSTILE_TEXTS", "40000"))
 SEEDS = 10
 FIRST_SEED = 2000  # the others have the seeds below
+SEED_LIMIT_S = 120.0
+"""A seed takes some seconds on a quiet core."""
 
 
-def in_processes(one: partial[Counter[str]]) -> Counter[str]:
-    """All seeds, as many at a time as there are cores."""
+def all_seeds(one: partial[Counter[str]]) -> Counter[str]:
+    """Each in a process of its own, whose memory is looked at."""
     tried: Counter[str] = Counter()
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for each in pool.map(one, range(FIRST_SEED, FIRST_SEED + SEEDS)):
-            tried += each
+    for each in in_processes(one, range(FIRST_SEED, FIRST_SEED + SEEDS), limit_s=SEED_LIMIT_S, life=1):
+        tried += each
     return tried
 
 
 def test_a_hostile_charge_point_harms_no_other() -> None:
-    tried = in_processes(partial(trial.run, inputs=TEXTS // SEEDS))
-    print(f"\nR13: {tried['texts']:,} texts, no register of the neighbour moved, nothing grew;", dict(tried))
+    tried = all_seeds(partial(trial.run, inputs=TEXTS // SEEDS))
     assert tried["texts"] >= TEXTS
+    seen("R13", f"{tried['texts']:,} texts of a hostile charge point, no register of its neighbour moved, nothing grew")
 
 
+@pytest.mark.twin("R13")
 def test_one_that_meddles_is_found() -> None:
     with pytest.raises(Found):
-        in_processes(partial(trial.run, inputs=1000, received=meddling))
+        all_seeds(partial(trial.run, inputs=1000, received=meddling))

@@ -16,6 +16,7 @@ import pytest
 import trio
 
 from tests.process.daemon import Daemon, charge_points, executable, running
+from tests.promises.report import seen
 from tests.simulator.bms import Bms
 from tests.simulator.charge_point import ChargePoint, Vehicle
 from tests.simulator.ocpp_link import NoAnswer
@@ -107,8 +108,10 @@ async def lived_before(daemon: Daemon, end: Callable[[Daemon], Awaitable[int]]) 
 async def all_but_transactions(bms: Bms, charge_point: ChargePoint) -> None:
     """What is promised while the disk fails."""
     charge_point.outbox.call_timeout_s = 4.0
+    began = trio.current_time()
     with trio.fail_after(TOLD_WITHIN_S):
         await bms.until("disk_state", FAILING)
+    told_s = trio.current_time() - began
     for action, payload in (
         ("Heartbeat", {}),
         ("Authorize", {"idTag": "CARD2"}),
@@ -125,6 +128,7 @@ async def all_but_transactions(bms: Bms, charge_point: ChargePoint) -> None:
             "StartTransaction",
             {"connectorId": 2, "idTag": "CARD2", "meterStart": 5, "timestamp": charge_point.clock.stamp()},
         )
+    seen("R5", f"a disk that takes nothing: told within {told_s:.1f} s, all but StartTransaction answered")
 
 
 async def killed(daemon: Daemon) -> int:
@@ -192,6 +196,7 @@ async def test_a_disk_that_is_read_only_at_the_start(
         charge_point.plug(1, Vehicle())
         assert await charge_point.present_tag("CARD3") == "Accepted"
         await charge_point.until(lambda: charge_point.books[0].start_acknowledged)
+        seen("R5", "it heals without a restart, and transactions begin again")
         nursery.cancel_scope.cancel()
 
 
@@ -208,6 +213,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.twin("R5")
 async def test_the_twin_that_acknowledges_without_a_disk_is_caught(tmp_path: Path, disk: Disk) -> None:
     daemon = DaemonOnDisk(tmp_path, disk, [sys.executable, "-c", ACKNOWLEDGES_WITHOUT_A_DISK])
     await lived_before(daemon, Daemon.stop)

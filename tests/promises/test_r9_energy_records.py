@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.kill_trial import Trial
+from tests.promises.report import seen
 
 KILLS = int(os.environ.get("KILLS", "50"))
 SEED = int(os.environ.get("SEED", "9"))
@@ -30,21 +31,23 @@ sys.exit(main())
 """
 
 
-async def test_fifty_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.limit(120 + 20 * KILLS)
+async def test_fifty_kills(tmp_path: Path) -> None:
     trial = Trial(tmp_path, SEED)
     faults = await trial.run(KILLS)
     books = trial.books
-    with capsys.disabled():
-        print(
-            f"R9: {books.kills} kills, {trial.sessions} sessions, {len(books.readings)} with acknowledged readings, "
-            f"{books.looked_at} looked at right after a restart, {len(faults)} faults (seed {SEED})"
-        )
     assert faults == []
     assert books.kills >= KILLS
     assert trial.sessions >= 2 * KILLS
     assert books.looked_at >= KILLS // 2
+    seen(
+        "R9",
+        f"{books.kills} kills, {trial.sessions} sessions, {len(books.readings)} with acknowledged readings, "
+        f"{books.looked_at} looked at right after a restart, {len(faults)} faults (seed {SEED})",
+    )
 
 
+@pytest.mark.twin("R9")
 async def test_the_twin_that_acknowledges_before_the_commit_is_caught(tmp_path: Path) -> None:
     trial = Trial(tmp_path, SEED, [sys.executable, "-c", ACKNOWLEDGES_TOO_EARLY])
     assert await trial.run(8) != []
