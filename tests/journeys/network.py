@@ -187,6 +187,10 @@ class _Way:
         """Nothing more will be said."""
         if self._witness:
             self._witness.ended()
+        self.unheard()
+
+    def unheard(self) -> None:
+        """Nobody is there to hear more: what was said still arrives, as into a closed socket."""
         self._said.close()
 
 
@@ -236,6 +240,7 @@ class End(trio.abc.HalfCloseableStream):
             self._closed = True
             self._news.set()
             self.way.end()
+            self.other.way.unheard()  # a peer that died without a word would hold the wire for ever
         await trio.lowlevel.checkpoint()
 
     # --- for the wire ---------------------------------------------------------------------------------------
