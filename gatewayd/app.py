@@ -10,15 +10,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import trio
 
-from gatewayd import bridging
+from gatewayd import bridging, served
 from gatewayd import config as configuration
 from gatewayd.assembly import arrange_line, build_site, build_units, rearrange, reconfigure, restore_site
 from gatewayd.certificates import Certificates
 from gatewayd.config_tables import Config
+from gatewayd.host_clock import HostClock
 from gatewayd.modbus.server import Exchanges, Server
 from gatewayd.observers import Observers, Reading
 from gatewayd.ocpp import certificate_signing
@@ -28,19 +28,18 @@ from gatewayd.ocpp.stand_in import StandIn
 from gatewayd.points.bank import Units
 from gatewayd.points.gateway import MAP_MAGIC
 from gatewayd.runtime_directory import EVENTS, POINTS, listen
-from gatewayd.served import RESTARTED_BY, RTU, RTU_RESTARTED_BY, SERVED, PortTaken, bind, listener_rules
-from gatewayd.services import metrics, modbus_rtu, modbus_tcp, points_socket, steward
+from gatewayd.served import RTU, PortTaken, bind
+from gatewayd.services import metrics, modbus_rtu, modbus_tcp, points_socket
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
 from gatewayd.services.ledger.writer import Ledger
 from gatewayd.services.ocpp_listener import Listener
 from gatewayd.services.watchdog import Watchdog
-from gatewayd.site.codes import DiskState, TimeResult, TimeSource
+from gatewayd.site.codes import DiskState
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import CONFIGURATION
 from gatewayd.site.refusal import Refusal
-from gatewayd.state_directory import Paths, announce, wipe
+from gatewayd.state_directory import Paths, announce, keep_good, wipe
 from gatewayd.view.exposition import CONTENT_TYPE
-from hal.contract import STEWARD_SOCKET
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ class Gateway:
         self.upstreams = bridging.upstreams(config)
         self.listener = Listener(
             self.site,
-            listener_rules(config),
+            served.listener_rules(config),
             durable=self._ledger.durable,
             on_traffic=panel.ocpp_traffic,
             on_links=lambda count: panel.ocpp_link(count > 0),
@@ -122,9 +121,7 @@ class Gateway:
         self._earlier = trio.Event()
         self._reloading = trio.Lock()
         self._watchdog = Watchdog()
-        self._wall = wall
-        self._host_keeps_time = Path(STEWARD_SOCKET).exists()
-        """On the appliance chrony owns the clock, and stewardd may ask it; elsewhere the gateway has its own offset."""
+        self._host_clock = HostClock(self.site, wall)
         self.site.clock.on_set = self._clock_was_set
 
     async def run(self, say: Callable[[str], None]) -> None:
@@ -132,14 +129,20 @@ class Gateway:
         async with self.live():
             await self._certificates.look(self._config)
             self._services.start_soon(self._certificates.keep, lambda: self._config)
-            for name in SERVED:
-                await self._serve(name)
+            for name in served.SERVED:
+                try:
+                    await self._serve(name)
+                except PortTaken as error:
+                    if not served.nobody_asked_for(name, self._config):
+                        raise
+                    log.warning("%s; choose another port, or -1 for none", error)
             await self._serve_line()
             await self._serve_programs()
             announce(self._paths, self._ports)
             self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
             self.site.ready = True
             self.site.touch()
+            keep_good(self._paths, self._config)
             say("ready")
             self._watchdog.ready()
             try:
@@ -181,7 +184,7 @@ class Gateway:
 
     async def _serve(self, name: str) -> None:
         """Start one of the services as configured, in place of the one that runs; raises PortTaken."""
-        wanted = SERVED[name](self._config)
+        wanted = served.SERVED[name](self._config)
         if name in self._running and wanted is not None and wanted[1] not in (0, self._ports[name]):
             sockets = bind(name, *wanted)  # before the old one goes: it stays if this fails
         else:
@@ -230,9 +233,8 @@ class Gateway:
 
     def modbus_server(self, units: Units, exchanges: Exchanges | None = None) -> Server:
         """Answers from these units, and counts what it refuses."""
-        return Server(
-            units, writes=self._config.modbus.writes, on_exception=self.observers.exception, exchanges=exchanges
-        )
+        writes, exception = self._config.modbus.writes, self.observers.exception
+        return Server(units, writes=writes, on_exception=exception, exchanges=exchanges)
 
     def _service(self, name: str, sockets: list[socket.socket]) -> Callable[..., Awaitable[None]]:
         if name == "modbus_tcp":
@@ -314,21 +316,23 @@ class Gateway:
         rearrange(self.units, self.site, config)
         arrange_line(self.line_units, self.units, config)
         self._stand_in(anew)
-        self.listener.rules = listener_rules(config)
+        self.listener.rules = served.listener_rules(config)
         await self._certificates.look(config)
         taken: list[configuration.Fault] = []
-        for name, tables in RESTARTED_BY.items():
+        for name, tables in served.RESTARTED_BY.items():
             if tables & changes.tables:
                 try:
                     await self._serve(name)
                 except PortTaken as error:
                     log.error("%s", error)
                     taken.append(configuration.Fault(file, name, str(error)))
-                self.site.trouble(name, there=self._ports[name] is None and SERVED[name](config) is not None)
-        if RTU_RESTARTED_BY & changes.tables:
+                self.site.trouble(name, there=self._ports[name] is None and served.SERVED[name](config) is not None)
+        if served.RTU_RESTARTED_BY & changes.tables:
             await self._serve_line()
         announce(self._paths, self._ports)
         self.site.trouble(CONFIGURATION, there=False)
+        if not taken:
+            keep_good(self._paths, config)
         log.info("configuration read again: %s", ", ".join(sorted(changes.tables)) or "charge points only")
         return Reading(tuple(taken), changes)
 
@@ -343,20 +347,8 @@ class Gateway:
 
     def _clock_was_set(self) -> None:
         """The BMS set the clock: on the appliance the host's clock is to follow (modbus.md, Time)."""
-        if self._host_keeps_time:
-            self._services.start_soon(self._ask_steward, self.site.epoch)
-
-    async def _ask_steward(self, epoch_s: float) -> None:
-        self._host_keeps_time = False  # the gateway's own offset stands until the host has the time
-        refusal = await steward.set_clock(epoch_s)
-        self._host_keeps_time = True
-        clock = self.site.clock
-        if refusal:
-            log.warning("the clock was not set: %s", refusal)
-            # The one refusal of stewardd: a time server keeps the host's clock, and wins.
-            clock.source = TimeSource.ntp if refusal.startswith("refused") else TimeSource.host
-            clock.result = TimeResult.none
-        self.site.touch()
+        if self._host_clock.keeps_time:
+            self._services.start_soon(self._host_clock.ask, self.site.epoch)
 
     def _refused(self, refusal: Refusal) -> None:
         self.site.refusals.note(refusal, self.site.epoch)
@@ -384,8 +376,7 @@ class Gateway:
             site.journal.settle(now)
             if now >= tick:
                 tick += int(now - tick) + 1
-                if self._host_keeps_time:
-                    site.clock.offset_s = self._wall() - now
+                self._host_clock.follow(now)
                 self.units.tick()
             due = site.agenda.next()
             self._earlier = trio.Event()

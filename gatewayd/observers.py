@@ -84,7 +84,7 @@ class Observers:
         }
         self._traffic = (False, False)
         self._identify_until = 0.0
-        self._spelling = exposition.Spelling()
+        self._plant = exposition.Plant(site)
         self._snapshot, self._snapshot_at, self._stale = b"", -SNAPSHOT_AGE_S, True
         self._making = trio.Lock()
         self.publisher = Publisher(self._wanted)
@@ -276,7 +276,7 @@ class Observers:
         """The figures for Prometheus, in pieces."""
         yield "".join(self._process())
         yield "".join(self._own())
-        yield from exposition.plant(self._site, self._spelling)
+        yield from self._plant.pieces()
 
     def _process(self) -> Iterable[str]:
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from gatewayd.config_tables import Config
+from gatewayd.config_tables import Config, Metrics
 from gatewayd.services import modbus_tcp
 from gatewayd.services.ocpp_listener import Rules
 
@@ -60,6 +60,13 @@ SERVED: dict[str, Callable[[Config], tuple[str, int] | None]] = {
     "metrics": _metrics_place,
 }
 """Service by its name in `ports.json` → where it listens, None = off."""
+
+
+def nobody_asked_for(name: str, config: Config) -> bool:
+    """Whether this service only has the port that it has without being configured. The metrics' is a guess that other
+    exporters make too: that one is taken is no reason not to start."""
+    return name == "metrics" and config.metrics == Metrics()
+
 
 RESTARTED_BY = {
     "modbus_tcp": frozenset({"modbus", "modbus.tcp"}),

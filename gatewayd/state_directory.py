@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatewayd.config import ConfigError, parse
+from gatewayd.config_tables import Config
+
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +36,10 @@ class Paths:
     def ports(self) -> Path:
         return self.state / "ports.json"
 
+    @property
+    def last_good(self) -> Path:
+        return self.state / "last_good.toml"
+
 
 def wipe(paths: Paths) -> None:
     """Factory reset of the state directory; the configuration file stays (interface.md, The simulated board)."""
@@ -41,6 +48,30 @@ def wipe(paths: Paths) -> None:
             path.rmdir()
         else:
             path.unlink(missing_ok=True)
+
+
+GOOD_MODE = 0o640
+"""As the configuration itself on the appliance: it holds passwords."""
+
+
+def keep_good(paths: Paths, config: Config) -> None:
+    """`last_good.toml`: the file as it was when it was read and everything in it could be done. Whoever edits the
+    configuration can go back to it. Not written if it says the same already: flash lasts (R4)."""
+    try:
+        text = paths.config.read_bytes()
+        if paths.last_good.exists() and paths.last_good.read_bytes() == text:
+            return
+        if parse(text, str(paths.config)) != config:  # it was edited since it was read
+            return
+        new = paths.last_good.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, GOOD_MODE), "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, paths.last_good)
+    except (OSError, ConfigError) as error:
+        log.warning("%s is not kept: %s", paths.last_good, error)
 
 
 def announce(paths: Paths, ports: Mapping[str, int | None]) -> None:

@@ -6,7 +6,7 @@ of fifty banks delays no Modbus client. What names a series is spelled once and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import RateUnit
 from gatewayd.site.connector import Connector
 from gatewayd.site.limit import NO_LIMIT
-from gatewayd.site.model import Site
+from gatewayd.site.model import BankRecords, Site
 from gatewayd.view.lines import EXCEPTIONS
 
 Labels = Mapping[str, object]
@@ -102,94 +102,123 @@ class Column:
     name: str
     kind: str
     help: str
-    value: Callable[[Any], Value]
+    values: Callable[[Sequence[Any]], list[Any]]
+    """Of all records of one bank at once: a call for each would cost more than the value."""
 
     @property
     def head(self) -> str:
         return f"# HELP {self.name} {self.help}\n# TYPE {self.name} {self.kind}\n"
 
 
-def _energy(c: Connector) -> Value:
-    return c.meter.energy_active_import_wh
-
-
-def _power(c: Connector) -> Value:
-    return c.meter.power_active_import_w
-
-
 CHARGE_POINT = (
-    Column("gateway_charge_point_connected", "gauge", "Its link is up.", lambda cp: 1 if cp.link is not None else 0),
-    Column("gateway_charge_point_link_state", "gauge", "As the register link_state.", lambda cp: int(cp.link_state)),
-    Column("gateway_charge_point_reconnects_total", "counter", "Links after the first.", lambda cp: cp.reconnects),
     Column(
-        "gateway_charge_point_call_timeouts_total", "counter", "Calls it did not answer.", lambda cp: cp.call_timeouts
+        "gateway_charge_point_connected", "gauge", "Its link is up.",
+        lambda cps: [0 if cp.link is None else 1 for cp in cps],
     ),
-)
-CONNECTOR = (
-    Column("gateway_connector_status", "gauge", "As the register status.", lambda c: int(c.status)),
-    Column("gateway_connector_power_watts", "gauge", "Active power imported.", _power),
-    Column("gateway_connector_energy_watthours_total", "counter", "Its meter, active energy imported.", _energy),
     Column(
-        "gateway_connector_transaction_active", "gauge", "A transaction is open.",
-        lambda c: 1 if c.transaction is not None and c.transaction.stop_epoch is None else 0,
+        "gateway_charge_point_link_state", "gauge", "As the register link_state.",
+        lambda cps: [int(cp.link_state) for cp in cps],
+    ),
+    Column(
+        "gateway_charge_point_reconnects_total", "counter", "Links after the first.",
+        lambda cps: [cp.reconnects for cp in cps],
+    ),
+    Column(
+        "gateway_charge_point_call_timeouts_total", "counter", "Calls it did not answer.",
+        lambda cps: [cp.call_timeouts for cp in cps],
     ),
 )  # fmt: skip
-LIMIT = Column("gateway_connector_limit", "gauge", "What the charge point accepted last.", lambda c: c.limit.active)
-"""Its unit is a label, so it is spelled by itself."""
+CONNECTOR = (
+    Column("gateway_connector_status", "gauge", "As the register status.", lambda cs: [int(c.status) for c in cs]),
+    Column(
+        "gateway_connector_power_watts", "gauge", "Active power imported.",
+        lambda cs: [c.meter.power_active_import_w for c in cs],
+    ),
+    Column(
+        "gateway_connector_energy_watthours_total", "counter", "Its meter, active energy imported.",
+        lambda cs: [c.meter.energy_active_import_wh for c in cs],
+    ),
+    Column(
+        "gateway_connector_transaction_active", "gauge", "A transaction is open.",
+        lambda cs: [1 if c.transaction is not None and c.transaction.stop_epoch is None else 0 for c in cs],
+    ),
+)  # fmt: skip
+LIMIT = Column(
+    "gateway_connector_limit", "gauge", "What the charge point accepted last.", lambda cs: [_limit(c) for c in cs]
+)
+"""Its values bring their own label, the unit."""
+
+
+def _limit(c: Connector) -> tuple[float, str] | None:
+    active = c.limit.active
+    return None if active is None or active == NO_LIMIT else (active / 10, RateUnit(c.limit.active_unit).name)
 
 
 @dataclass(slots=True)
-class Spelling:
-    """The labels of charge points and connectors, spelled once for each."""
+class _Bank:
+    """The records of one bank at a scrape, and their labels."""
 
-    _known: dict[tuple[int, str, int], tuple[str, list[str]]] = field(default_factory=dict)
+    key: tuple[object, ...]
+    charge_points: list[ChargePoint]
+    connectors: list[Connector]
+    charge_point_labels: list[str]
+    connector_labels: list[str]
+    texts: dict[str, tuple[list[Any], str]] = field(default_factory=dict)
+    """Column → its values at the last scrape, and their text: most do not change from one to the next."""
 
-    def of(self, cp: ChargePoint) -> tuple[str, list[str]]:
-        """Of the charge point, and of its connectors 1.. in order."""
-        key = (cp.number, cp.name, cp.connector_count)
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) > KEPT_SPELLINGS:
-                self._known.clear()
-            connectors = [labelled({"charge_point": cp.number, "connector": c.number}) for c in cp.real_connectors]
-            known = self._known[key] = (labelled({"charge_point": cp.number, "identity": cp.name}), connectors)
-        return known
-
-
-KEPT_SPELLINGS = 5000
-"""More than can be configured (20 for each of 247 unit ids); renamed ones make room by beginning anew."""
+    def column(self, column: Column, records: Sequence[Any], labels: list[str]) -> str:
+        values = column.values(records)
+        known = self.texts.get(column.name)
+        if known is None or known[0] != values:
+            known = self.texts[column.name] = (values, _rows(column, labels, values))
+        return known[1]
 
 
-def plant(site: Site, spelling: Spelling) -> Iterator[str]:
-    """All charge points and connectors, in pieces. What goes meanwhile is left out of the pieces to come."""
-    banks = list(site.banks)
-    for column in CHARGE_POINT:
-        yield column.head
-        for bank in banks:
-            yield "".join(
-                [f"{column.name}{spelling.of(cp)[0]} {column.value(cp)}\n" for cp in tuple(bank.charge_points.values())]
-            )
-    for column in CONNECTOR:
-        yield column.head
-        name, value_of = column.name, column.value
-        for bank in banks:
-            rows = []
-            for cp in tuple(bank.charge_points.values()):
-                for labels, c in zip(spelling.of(cp)[1], cp.real_connectors, strict=False):
-                    value = value_of(c)
-                    if value is not None:
-                        rows.append(f"{name}{labels} {value}\n")
-            yield "".join(rows)
-    yield LIMIT.head
-    for bank in banks:
-        yield "".join(_limits(cp, spelling.of(cp)[1]) for cp in tuple(bank.charge_points.values()))
+def _rows(column: Column, labels: list[str], values: list[Any]) -> str:
+    name, pairs = column.name, zip(labels, values, strict=True)
+    if column is LIMIT:
+        return "".join(
+            f'{name}{label[:-1]},unit="{value[1]}"}} {value[0]}\n' for label, value in pairs if value is not None
+        )
+    return "".join([f"{name}{label} {value}\n" for label, value in pairs if value is not None])
 
 
-def _limits(cp: ChargePoint, spelled: list[str]) -> str:
-    rows = []
-    for labels, c in zip(spelled, cp.real_connectors, strict=False):
-        active = c.limit.active
-        if active is not None and active != NO_LIMIT:
-            unit = RateUnit(c.limit.active_unit).name
-            rows.append(f'{LIMIT.name}{labels[:-1]},unit="{unit}"}} {active / 10}\n')
-    return "".join(rows)
+class Plant:
+    """All charge points and connectors of a site; remembers from scrape to scrape what stays the same."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._banks: dict[int, _Bank] = {}
+
+    def pieces(self) -> Iterator[str]:
+        """A bank's column at a time. What is configured meanwhile shows at the next scrape."""
+        numbers = {bank.number for bank in self._site.banks}
+        self._banks = {number: bank for number, bank in self._banks.items() if number in numbers}
+        banks = []
+        for records in list(self._site.banks):
+            banks.append(self._bank(records))
+            yield ""
+        for column in CHARGE_POINT:
+            yield column.head
+            for bank in banks:
+                yield bank.column(column, bank.charge_points, bank.charge_point_labels)
+        for column in (*CONNECTOR, LIMIT):
+            yield column.head
+            for bank in banks:
+                yield bank.column(column, bank.connectors, bank.connector_labels)
+
+    def _bank(self, records: BankRecords) -> _Bank:
+        found = list(records.charge_points.values())
+        key = tuple((cp.name, *cp.connectors) for cp in found)  # the very records: they are made anew at times
+        known = self._banks.get(records.number)
+        if known is not None and known.key == key:
+            return known
+        connectors = [c for cp in found for c in cp.real_connectors]
+        made = self._banks[records.number] = _Bank(
+            key,
+            found,
+            connectors,
+            [labelled({"charge_point": cp.number, "identity": cp.name}) for cp in found],
+            [labelled({"charge_point": c.charge_point.number, "connector": c.number}) for c in connectors],
+        )
+        return made

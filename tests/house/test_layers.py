@@ -18,7 +18,7 @@ GATEWAY = (
     ("gatewayd.services",),
     (
         *("gatewayd.assembly", "gatewayd.bridging", "gatewayd.state_directory", "gatewayd.runtime_directory"),
-        *("gatewayd.certificates", "gatewayd.served", "gatewayd.observers"),
+        *("gatewayd.certificates", "gatewayd.served", "gatewayd.observers", "gatewayd.host_clock"),
     ),
     ("gatewayd.app",),
     ("gatewayd.__main__",),

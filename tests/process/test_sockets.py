@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 import struct
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.process.daemon import Daemon, charge_points, running
+from gatewayd.config_tables import Config, Metrics
+from gatewayd.served import nobody_asked_for
+from tests.process.daemon import Daemon, charge_points, run_to_its_end, running
 from tests.process.local import Events, connected, modbus
 from tests.simulator.charge_point import Vehicle
 
@@ -147,8 +150,50 @@ async def test_prometheus_scrapes(daemon: Daemon) -> None:
 
 
 async def test_check_says_nothing_of_metrics(daemon: Daemon) -> None:
-    from tests.process.daemon import run_to_its_end
-
     daemon.config.write_text("[metrics]\nport = 9200\n")
     done = await trio.to_thread.run_sync(lambda: run_to_its_end("--config", daemon.config, "--check"))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_the_last_good_configuration_is_kept(daemon: Daemon) -> None:
+    async with running(daemon), connected(daemon.state / "events.sock") as stream:
+        events, kept, good = Events(stream), daemon.state / "last_good.toml", daemon.config.read_bytes()
+        assert kept.read_bytes() == good
+        assert stat.S_IMODE(os.stat(kept).st_mode) & 0o007 == 0  # it holds passwords
+        daemon.configure("[gateway]\nrole = 'referee'\n")
+        assert not (await events.ask("reload"))["ok"]
+        assert kept.read_bytes() == good
+        daemon.configure("# a comment\n" + charge_points("CP001"))
+        assert (await events.ask("reload"))["ok"]
+        assert kept.read_bytes() == daemon.config.read_bytes()
+
+
+async def test_a_port_of_metrics_that_is_taken(daemon: Daemon) -> None:
+    """Chosen, it ends the start as any other; when the configuration is read again it is a fault; by default it is
+    a guess."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        chosen = f"[metrics]\nport = {other.getsockname()[1]}"
+        good = daemon.config.read_text()
+        daemon.config.write_text(good.replace("[metrics]\nport = -1", chosen))
+        await daemon.launch()
+        assert daemon.process is not None
+        assert await daemon.process.wait() == 3
+        assert "metrics: 127.0.0.1" in daemon.logged()
+
+        daemon.config.write_text(good)
+        async with running(daemon), connected(daemon.state / "events.sock") as stream:
+            events = Events(stream)
+            daemon.config.write_text(good.replace("[metrics]\nport = -1", chosen))
+            answer = await events.ask("reload")
+            assert not answer["ok"]
+            assert [fault["key"] for fault in answer["faults"]] == ["metrics"]
+            assert (await events.ask("snapshot"))["gateway"]["faults"] == ["metrics"]
+            daemon.config.write_text(good)
+            assert (await events.ask("reload"))["ok"]
+            assert (await events.ask("snapshot"))["gateway"]["faults"] == []
+
+
+def test_only_the_metrics_own_default_is_a_guess() -> None:
+    assert nobody_asked_for("metrics", Config())
+    assert not nobody_asked_for("metrics", Config(metrics=Metrics(port=9101)))
+    assert not nobody_asked_for("modbus_tcp", Config())
