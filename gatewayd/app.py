@@ -28,7 +28,7 @@ from gatewayd.ocpp.stand_in import StandIn
 from gatewayd.points.bank import Units
 from gatewayd.points.gateway import MAP_MAGIC
 from gatewayd.runtime_directory import EVENTS, POINTS, listen
-from gatewayd.served import RTU, PortTaken, bind
+from gatewayd.served import RTU, PortTaken, RunningServices, bind
 from gatewayd.services import metrics, modbus_rtu, modbus_tcp, points_socket
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
 from gatewayd.services.ledger.writer import Ledger
@@ -42,9 +42,6 @@ from gatewayd.state_directory import Paths, announce, keep_good, wipe
 from gatewayd.view.exposition import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
-
-STOP_S = 4.0
-"""A clean stop takes at most this long (interface.md: within 5 s)."""
 
 
 async def run(config: Config, paths: Paths, board: str | None, say: Callable[[str], None] = print) -> None:
@@ -116,8 +113,8 @@ class Gateway:
         self._certificates = Certificates(paths.state, self.site, self.listener.show_certificate)
         self._ports: dict[str, int | None] = dict.fromkeys(("modbus_tcp", "ocpp", "ocpp_tls", "web", "metrics"))
         self.observers.ports = self._ports
-        self._running: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
-        """The services that can be started anew, by their name in `ports.json`: what ends them, and that they ended."""
+        self._running = RunningServices()
+        self._network = self.modbus_server(self.units, self._exchanges["tcp"])
         self._earlier = trio.Event()
         self._reloading = trio.Lock()
         self._watchdog = Watchdog()
@@ -183,23 +180,27 @@ class Gateway:
     # --- services -------------------------------------------------------------------------------------------
 
     async def _serve(self, name: str) -> None:
-        """Start one of the services as configured, in place of the one that runs; raises PortTaken."""
+        """Start one of the services as configured, in place of the one that runs; raises PortTaken. One that listens
+        there already goes on, and only hears what is new."""
         wanted = served.SERVED[name](self._config)
+        if name in self._running and self._running.place(name) == wanted:
+            self._running.configure(name, self._config.modbus.tcp)
+            return
         if name in self._running and wanted is not None and wanted[1] not in (0, self._ports[name]):
             sockets = bind(name, *wanted)  # before the old one goes: it stays if this fails
         else:
             sockets = []
-        await self._end(name)
+        await self._running.end(name)
         self._ports[name] = None
         if wanted is None:
             return
         sockets = sockets or bind(name, *wanted)
         self._ports[name] = sockets[0].getsockname()[1]
-        await self._services.start(self._scoped, name, self._service(name, sockets))
+        await self._running.start(self._services, name, self._service(name, sockets), wanted)
 
     async def _serve_line(self) -> None:
         """Start Modbus RTU as configured, in place of what runs. A missing port is no reason not to be ready."""
-        await self._end(RTU)
+        await self._running.end(RTU)
         site, config = self.site, self._config
         site.trouble(RTU, there=False)
         if not config.modbus.rtu.enabled:
@@ -212,41 +213,26 @@ class Gateway:
             count=site.count,
             on_port=lambda there: site.trouble(RTU, there=not there),
         )
-        await self._services.start(self._scoped, RTU, service)
-
-    async def _end(self, name: str) -> None:
-        running = self._running.pop(name, None)
-        if running is not None:
-            scope, gone = running
-            scope.cancel()
-            await gone.wait()
-
-    async def _scoped(
-        self, name: str, service: Callable[..., Awaitable[None]], task_status: trio.TaskStatus[None]
-    ) -> None:
-        scope, gone = self._running[name] = trio.CancelScope(), trio.Event()
-        try:
-            with scope:
-                await service(task_status=task_status)
-        finally:
-            gone.set()
+        await self._running.start(self._services, RTU, service)
 
     def modbus_server(self, units: Units, exchanges: Exchanges | None = None) -> Server:
         """Answers from these units, and counts what it refuses."""
         writes, exception = self._config.modbus.writes, self.observers.exception
-        return Server(units, writes=writes, on_exception=exception, exchanges=exchanges)
+        promised = partial(getattr, self.site.journal, "promised")
+        return Server(units, writes=writes, on_exception=exception, exchanges=exchanges, promised=promised)
 
     def _service(self, name: str, sockets: list[socket.socket]) -> Callable[..., Awaitable[None]]:
         if name == "modbus_tcp":
             return partial(
                 modbus_tcp.serve,
                 sockets,
-                self.modbus_server(self.units, self._exchanges["tcp"]),
+                self._network,
                 self._config.modbus.tcp,
                 on_traffic=self._panel.modbus_traffic,
                 on_clients=self._modbus_clients,
                 on_refused=self._modbus_refused,
                 roster=self.observers.roster,
+                durable=self._ledger.durable,
             )
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
         if name == "metrics":
@@ -317,6 +303,7 @@ class Gateway:
         arrange_line(self.line_units, self.units, config)
         self._stand_in(anew)
         self.listener.rules = served.listener_rules(config)
+        self._network.allow_writes(config.modbus.writes)
         await self._certificates.look(config)
         taken: list[configuration.Fault] = []
         for name, tables in served.RESTARTED_BY.items():

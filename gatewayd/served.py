@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
-from gatewayd.config_tables import Config, Metrics
+import trio
+
+from gatewayd.config_tables import Config, Metrics, ModbusTcp
 from gatewayd.services import modbus_tcp
 from gatewayd.services.ocpp_listener import Rules
 
@@ -74,8 +77,65 @@ RESTARTED_BY = {
     "ocpp_tls": frozenset({"ocpp", "ocpp.tls"}),
     "metrics": frozenset({"metrics"}),
 }
-"""Which tables of the configuration start a service anew when they change at SIGHUP."""
+"""Which tables of the configuration a service hears of when they change at SIGHUP; only one that is to listen elsewhere
+starts anew."""
 
 RTU = "modbus_rtu"
 """The serial line among the services, and among the troubles while its port is missing."""
 RTU_RESTARTED_BY = frozenset({"modbus", "modbus.rtu"})
+
+
+class _Running(NamedTuple):
+    """A service that runs: what ends it, that it ended, where it was asked to listen, who takes what is new."""
+
+    scope: trio.CancelScope
+    gone: trio.Event
+    place: tuple[str, int] | None = None
+    configure: Callable[[ModbusTcp], None] | None = None
+
+
+class RunningServices:
+    """The services that can be ended and started anew, by their names in `ports.json`."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, _Running] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._running
+
+    def place(self, name: str) -> tuple[str, int] | None:
+        """Where it was asked to listen."""
+        return self._running[name].place
+
+    def configure(self, name: str, modbus_tcp: ModbusTcp) -> None:
+        """It goes on where it is; what else is new, Modbus TCP takes here. The others hear of it by `Rules`."""
+        configure = self._running[name].configure
+        if configure is not None:
+            configure(modbus_tcp)
+
+    async def start(
+        self,
+        nursery: trio.Nursery,
+        name: str,
+        service: Callable[..., Awaitable[None]],
+        place: tuple[str, int] | None = None,
+    ) -> None:
+        """Returns when it has started."""
+
+        async def scoped(task_status: trio.TaskStatus[Any]) -> None:
+            running = self._running[name] = _Running(trio.CancelScope(), trio.Event())
+            try:
+                with running.scope:
+                    await service(task_status=task_status)
+            finally:
+                running.gone.set()
+
+        configure = await nursery.start(scoped)
+        self._running[name] = self._running[name]._replace(place=place, configure=configure)
+
+    async def end(self, name: str) -> None:
+        """Returns when it has ended; at once where it does not run."""
+        running = self._running.pop(name, None)
+        if running is not None:
+            running.scope.cancel()
+            await running.gone.wait()

@@ -60,12 +60,18 @@ class Server:
         writes: bool,
         on_exception: Callable[[int], None],
         exchanges: Exchanges | None = None,
+        promised: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`on_exception` is called with the code of every exception that is answered."""
+        """`on_exception` is called with the code of every exception that is answered; `promised` tells the journal's
+        newest entry that an answer promises to be durable."""
         self._exchanges = exchanges or Exchanges("")
         self._units = units
-        self._functions = {**READS, **WRITES} if writes else READS
+        self.allow_writes(writes)
         self._on_exception = on_exception
+        self.promised = promised
+
+    def allow_writes(self, writes: bool) -> None:
+        self._functions = {**READS, **WRITES} if writes else READS
 
     def answer_tcp(self, unit: int, pdu: bytes, client: Hashable, now: float) -> bytes:
         """The answer to a PDU of at least one byte; 0B where nobody has this unit id. `now`: monotonic seconds."""
@@ -130,13 +136,15 @@ class TcpSession:
     """One TCP client's side of the conversation: bytes in, bytes out.
 
     `last_request_s`: when its last whole request came, else when it connected, monotonic seconds; `last_request`: that
-    frame, b"" before the first; `requests`: how many there were. `deadline`: when a
+    frame, b"" before the first; `promise`: the journal's entry that must be durable before what `receive` returned last
+    is sent, 0 = none; `requests`: how many there were. `deadline`: when a
     frame that has begun must have ended; `inf` = none has begun. `fault`: why the connection must be closed, once what
     `receive` returned is sent; None = go on.
     """
 
     __slots__ = (
-        "_framer", "_server", "client", "deadline", "fault", "last_request", "last_request_s", "opened_s", "requests",
+        "_framer", "_server", "client", "deadline", "fault", "last_request", "last_request_s", "opened_s", "promise",
+        "requests",
     )  # fmt: skip
 
     def __init__(self, server: Server, client: Hashable, now: float) -> None:
@@ -146,6 +154,7 @@ class TcpSession:
         self.opened_s = self.last_request_s = now
         self.last_request = b""
         self.requests = 0
+        self.promise = 0
         self.deadline = inf
         self.fault: str | None = None
 
@@ -160,9 +169,11 @@ class TcpSession:
                 self.deadline = now + FRAME_TIMEOUT_S
         else:
             self.deadline = inf
-        answers = b""
+        answers, promised = b"", self._server.promised()
         for request in requests:
             answers += tcp_answer(request, self._server.answer_tcp(request[6], request[7:], self.client, now))
+        newest = self._server.promised()
+        self.promise = newest if newest != promised else 0
         if requests:
             self.last_request_s, self.last_request = now, requests[-1]
             self.requests += len(requests)

@@ -172,7 +172,7 @@ class Decisions:
             return None
         if current.informative:
             self.informative.popleft()
-            journal.write(DropInformative(self.charge_point, current.sequence))
+            journal.promise(DropInformative(self.charge_point, current.sequence))
             return current
         if verdict.status not in ALLOWED_STATUS[current.type]:
             verdict = Verdict(REFUSAL[current.type])

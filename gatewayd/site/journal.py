@@ -149,6 +149,8 @@ class Journal:
     waiting: list[Entry] = field(default_factory=list)
     written: int = 0
     """How many entries were ever written here; the number of the newest one."""
+    promised: int = 0
+    """The newest entry that the answer to a Modbus write promises to be durable: an ack, a confirmation."""
     committed: int = 0
     """Number of the newest entry that is on the disk; the ledger says so."""
     due: float = inf
@@ -174,6 +176,11 @@ class Journal:
         if isinstance(entry, SaveTransaction):
             self.on_transaction(entry.charge_point, entry.transaction)
         return self.written
+
+    def promise(self, entry: Entry) -> int:
+        """Note an entry that must be durable before whoever caused it by Modbus has the answer; returns its number."""
+        self.promised = self.write(entry)
+        return self.promised
 
     def reading(self, charge_point: int, transaction: Transaction, now: float) -> int:
         """Note that the meter of a running transaction went on; it may wait for others a moment. Returns its number."""

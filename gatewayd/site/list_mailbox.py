@@ -61,7 +61,7 @@ def commit_list(bank: BankRecords, fields: Fields) -> Fields | None:
         mailbox.error = CommandError.busy
         return None
     mailbox.ack = sequence
-    site.journal.write(SaveFact("list_ack", sequence))
+    site.journal.promise(SaveFact("list_ack", sequence))
     operation = number(fields, "list_operation")
     try:
         if operation in SENDINGS:

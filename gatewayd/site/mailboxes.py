@@ -37,7 +37,7 @@ def commit_command(charge_point: ChargePoint, fields: Fields) -> None:
         charge_point.touch_mailbox()
         return
     mailbox.ack, mailbox.since = sequence, site.now
-    durable = site.journal.write(SaveFact(f"command_ack/{charge_point.number}", sequence))
+    durable = site.journal.promise(SaveFact(f"command_ack/{charge_point.number}", sequence))
     code = number(fields, "command_code")
     if code not in CommandCode.__members__.values() or None in fields.values():
         mailbox.show(failed(CommandError.bad_parameter), site.now)

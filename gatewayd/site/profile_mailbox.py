@@ -128,7 +128,7 @@ def commit_profile(bank: BankRecords, fields: Fields) -> None:
         mailbox.error = CommandError.busy
         return
     mailbox.ack = sequence
-    durable = site.journal.write(SaveFact(f"profile_ack/{bank.number}", sequence))
+    durable = site.journal.promise(SaveFact(f"profile_ack/{bank.number}", sequence))
     try:
         connector = _connector(bank, fields)
         if connector.charge_point.watched_only:

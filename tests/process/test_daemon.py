@@ -17,7 +17,7 @@ import trio
 
 from gatewayd.services.ledger.schema import MIGRATIONS
 from tests.process.daemon import Daemon, charge_points, running
-from tests.simulator.bms import Bms, ConnectionLost, ModbusClient
+from tests.simulator.bms import Bms, ConnectionLost, ModbusClient, ModbusError
 from tests.simulator.charge_point import ChargePoint, Vehicle
 from tests.simulator.ocpp_link import NoAnswer
 
@@ -170,6 +170,28 @@ async def test_a_bad_configuration_changes_nothing_but_the_state(daemon: Daemon)
         nursery.cancel_scope.cancel()
 
 
+async def test_who_listens_where_it_listened_keeps_its_connections(daemon: Daemon) -> None:
+    more = "[modbus.rtu]\nenabled = false\n[ocpp.upstream]\nlocal_control = true\n"
+    async with running(daemon), trio.open_nursery() as nursery:
+        bms = await daemon.bms()
+        charge_point = await booted(nursery, daemon)
+        ports = dict(daemon.ports)
+        text = daemon.config.read_text()
+        for old, new in (
+            ("[ocpp]", "[ocpp]\nheartbeat_interval_s = 77"),
+            ("[modbus.tcp]", "[modbus.tcp]\nmax_clients = 3"),
+        ):
+            text = text.replace(old, new)
+        daemon.config.write_text(more + '[modbus]\nword_order = "little"\nwrites = false\n' + text)
+        daemon.reload()
+        await bms.until("word_order", 1)
+        with pytest.raises(ModbusError, match="01"):
+            await bms.write("bms_heartbeat", 5)
+        assert json.loads((daemon.state / "ports.json").read_text()) == ports
+        assert charge_point.session.links == 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_another_port_is_bound_and_announced(daemon: Daemon) -> None:
     async with running(daemon), trio.open_nursery() as nursery:
         charge_point = await booted(nursery, daemon)
@@ -189,6 +211,17 @@ async def test_another_port_is_bound_and_announced(daemon: Daemon) -> None:
         with pytest.raises(OSError):
             await trio.open_tcp_stream("127.0.0.1", before or 0)
         nursery.cancel_scope.cancel()
+
+
+async def test_an_ack_that_was_answered_survives_a_power_cut_in_that_moment(daemon: Daemon) -> None:
+    """Else a PLC that goes on writing the sequence that was refused would start it afterwards."""
+    async with running(daemon):
+        for sequence in (5, 6, 7):
+            client = await daemon.client()
+            await client.write_registers(3000 + 8 * 300, [7, *[0] * 104, sequence])  # ClearCache; nobody is connected
+            await daemon.kill()
+            await daemon.start()
+            assert await (await daemon.bms()).number("command_ack", 1) == sequence
 
 
 # --- killed and back ----------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from gatewayd.modbus import places
 from gatewayd.modbus.server import Server
 from gatewayd.points.bank import Bank
 from gatewayd.services import modbus_tcp
-from gatewayd.services.modbus_tcp import open_listener, serve
+from gatewayd.services.modbus_tcp import kernel, open_listener, peer_log, serve
 
 PATIENCE_S = 5  # what a test waits for an answer before it fails
 
@@ -106,18 +106,29 @@ class Gateway:
     def __init__(self, **config: object) -> None:
         self.config = ModbusTcp(**config)  # type: ignore[arg-type]
         whole = Config(charge_points=(ChargePoint(1, "CP001", 2), ChargePoint(2, "CP002", 1)))
-        units = build_units(build_site(whole, 0, 0, ""), whole)
-        self.server = Server(units, writes=True, on_exception=lambda code: None)
+        site = build_site(whole, 0, 0, "")
+        units = build_units(site, whole)
+        self.journal = site.journal
+        self.server = Server(units, writes=True, on_exception=lambda code: None, promised=lambda: self.journal.promised)
+        self.disk = trio.Event()
+        """Set: what was promised is on the disk."""
+        self.disk.set()
         self.listeners = open_listener("127.0.0.1", 0)
         self.port = self.listeners[0].getsockname()[1]
         self.traffic = 0
         self.clients: list[int] = []
         self.refused: list[tuple[str, str]] = []
+        self.configure: Callable[[ModbusTcp], None] = lambda config: None
 
     def on_traffic(self) -> None:
         self.traffic += 1
 
-    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def durable(self, number: int) -> bool:
+        assert number == self.journal.promised
+        await self.disk.wait()
+        return True
+
+    async def serve(self, task_status: trio.TaskStatus[Callable[[ModbusTcp], None]] = trio.TASK_STATUS_IGNORED) -> None:
         await serve(
             self.listeners,
             self.server,
@@ -125,6 +136,7 @@ class Gateway:
             on_traffic=self.on_traffic,
             on_clients=self.clients.append,
             on_refused=lambda refusal: self.refused.append((refusal.address, refusal.why)),
+            durable=self.durable,
             task_status=task_status,
         )
 
@@ -148,7 +160,7 @@ class Gateway:
 async def running(**config: object) -> AsyncIterator[Gateway]:
     gateway = Gateway(**config)
     async with trio.open_nursery() as nursery:
-        await nursery.start(gateway.serve)
+        gateway.configure = await nursery.start(gateway.serve)
         yield gateway
         nursery.cancel_scope.cancel()
 
@@ -518,7 +530,7 @@ async def test_a_peer_that_acknowledges_is_not_dead_however_long_it_was_quiet(
 @pytest.mark.parametrize("keep_alive_s", [1, 30, 56])
 def test_keep_alive_finds_a_dead_peer_in_less_than_a_minute(keep_alive_s: int) -> None:
     with socket.socket() as sock:
-        modbus_tcp._keep_alive(sock, keep_alive_s)
+        kernel.keep_alive(sock, keep_alive_s)
         idle, interval, probes = (
             sock.getsockopt(socket.IPPROTO_TCP, option)
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
@@ -554,6 +566,87 @@ async def test_a_crowd_that_never_says_anything(clock: MockClock) -> None:
         await gateway.settled(lambda: gateway.clients[-1] == 1)
 
 
+# --- answers that promise something -----------------------------------------------------------------------------
+
+COMMAND_SEQUENCE, COMMAND_ACK = COMMAND_CODE + 105, COMMAND_CODE + 110
+COMMIT = write(COMMAND_SEQUENCE, 7)
+
+
+async def test_an_ack_is_answered_when_it_is_on_the_disk(clock: MockClock) -> None:
+    async with running() as gateway:
+        gateway.disk = trio.Event()
+        writer, reader = await gateway.connect(), await gateway.connect()
+        await writer.send(COMMIT + READ_MAGIC)
+        await gateway.settled(lambda: gateway.journal.promised > 0)
+        assert await reader.ask(read(COMMAND_ACK)) == adu(struct.pack(">BBH", 3, 2, 7)), "others are served meanwhile"
+        with trio.move_on_after(0.05) as waiting:
+            await writer.sock.recv(1)
+        assert waiting.cancelled_caught
+        gateway.disk.set()
+        assert await writer.answer() == COMMIT
+        assert await writer.answer() == MAGIC_ANSWER
+        assert await writer.is_served()
+
+
+async def test_a_setpoint_waits_for_no_disk(clock: MockClock) -> None:
+    async with running() as gateway:
+        gateway.disk = trio.Event()
+        client = await gateway.connect()
+        assert await client.ask(write(ENABLE, 0)) == write(ENABLE, 0)
+        assert await client.ask(write(COMMAND_SEQUENCE, 0)) == write(COMMAND_SEQUENCE, 0), "0 moves no ack"
+
+
+async def test_a_disk_that_hangs_silences_nobody(clock: MockClock) -> None:
+    async with running() as gateway:
+        gateway.disk = trio.Event()
+        client = await gateway.connect()
+        await client.send(COMMIT)
+        await gateway.settled(lambda: gateway.journal.promised > 0)
+        clock.jump(modbus_tcp.DURABLE_WAIT_S)
+        assert await client.answer() == COMMIT
+        assert await client.is_served()
+
+
+async def test_a_client_that_left_meanwhile_is_noticed(clock: MockClock) -> None:
+    async with running() as gateway:
+        gateway.disk = trio.Event()
+        client = await gateway.connect()
+        await client.send(COMMIT)
+        await gateway.settled(lambda: gateway.journal.promised > 0)
+        client.reset()
+        gateway.disk.set()
+        await gateway.settled(lambda: gateway.clients[-1] == 0)
+
+
+async def test_what_is_no_modbus_behind_a_commit_ends_the_connection_after_its_answer(clock: MockClock) -> None:
+    async with running() as gateway:
+        client = await gateway.connect()
+        await client.send(COMMIT + b"\0\1\0\1\0\6")
+        assert await client.answer() == COMMIT
+        assert await client.closed_by_gateway()
+
+
+# --- another configuration ------------------------------------------------------------------------------------
+
+
+async def test_another_configuration_ends_only_the_connections_that_it_forbids(
+    clock: MockClock, pumps: list[modbus_tcp._Pump]
+) -> None:
+    async with running() as gateway:
+        clients = [await gateway.connect(f"127.0.0.{last}") for last in (2, 3, 4, 5)]
+        for client in clients:
+            assert await client.is_served()
+            clock.jump(1)
+        gateway.configure(ModbusTcp(max_clients=2, keep_alive_s=17, allow=("127.0.0.2", "127.0.0.3", "127.0.0.4")))
+        assert await clients[3].closed_by_gateway(), "not allowed any more"
+        assert await clients[0].closed_by_gateway(), "one too many, and idle longest"
+        assert await clients[1].is_served()
+        assert await clients[2].is_served()
+        for connection in pumps[0]._connections.values():
+            assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 17
+        assert await (await gateway.connect("127.0.0.2")).closed_by_gateway()
+
+
 # --- who may connect ------------------------------------------------------------------------------------------
 
 
@@ -575,7 +668,7 @@ async def test_only_allowed_addresses_are_served(clock: MockClock, caplog: pytes
     [("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1")],
 )
 def test_an_ipv4_client_of_a_dual_stack_listener_has_an_ipv4_address(address: str, plain: str) -> None:
-    assert modbus_tcp._plain(address) == plain
+    assert kernel.plain(address) == plain
 
 
 async def test_a_scanner_cannot_flood_the_log(clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
@@ -586,12 +679,12 @@ async def test_a_scanner_cannot_flood_the_log(clock: MockClock, caplog: pytest.L
         for _ in range(200):
             (await gateway.connect()).reset()
         await gateway.settled(lambda: len(gateway.refused) == 200)
-        assert len(caplog.records) == modbus_tcp.LOG_BURST
-        clock.jump(modbus_tcp.LOG_INTERVAL_S)
+        assert len(caplog.records) == peer_log.LOG_BURST
+        clock.jump(peer_log.LOG_INTERVAL_S)
         assert await (await gateway.connect()).closed_by_gateway()
-        left_out = 201 + 1 - modbus_tcp.LOG_BURST - 1
+        left_out = 201 + 1 - peer_log.LOG_BURST - 1
         assert caplog.records[-2].getMessage() == f"Modbus TCP: {left_out} log lines left out"
-        assert len(caplog.records) == modbus_tcp.LOG_BURST + 2
+        assert len(caplog.records) == peer_log.LOG_BURST + 2
 
 
 # --- the listener ---------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ one epoll, trio waits for that epoll's own descriptor, and each wake-up serves e
 the answers, one send. A client whose answers do not fit its socket is not read until they do, so what a client can
 make the gateway hold is bounded by what one receive can ask for.
 
+The answer to a write that moved an ack goes out when the ack is on the disk: meanwhile that client is not read.
+
 Whatever a peer does ends at its own connection. A bug in the server or a bank propagates out of `serve`.
 """
 
@@ -14,9 +16,8 @@ import errno
 import logging
 import select
 import socket
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from struct import Struct
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_network
 from time import perf_counter
 from typing import NamedTuple
 
@@ -25,7 +26,11 @@ import trio
 from gatewayd.config import ModbusTcp
 from gatewayd.modbus.places import Place, place_to_take
 from gatewayd.modbus.server import Server, TcpSession
+from gatewayd.services.modbus_tcp.kernel import allowed, keep_alive, open_listener, place, plain
+from gatewayd.services.modbus_tcp.peer_log import PeerLog
 from gatewayd.site.refusal import Cause, Refusal
+
+__all__ = ["Client", "open_listener", "serve"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,33 +52,23 @@ TURN_S = 0.002
 # Newcomers looked at in one round, so that a flood of them cannot keep the clients waiting.
 MAX_ACCEPTS = 16
 
-# Completed handshakes the kernel may keep for us between two wake-ups.
-BACKLOG = 64
-
 # How often late frames, clients that do not read and muted listeners are looked after.
 SWEEP_S = 1.0
 
 # A client has so long to take an answer that does not fit its socket, before the next sweep closes it (promises R16).
 UNREAD_TIMEOUT_S = 9.0
 
-# Keep-alive frees a dead peer's place within a minute (modbus.md, Six TCP clients): after `keep_alive_s` of silence so
-# many probes, spread over what is left. The kernel's long timers run up to a tenth late, hence six seconds less.
-# Answers that stay unacknowledged end the connection a little earlier still: where this option is set, a probe that
-# finds nobody closes only if the option's time is over.
-DEAD_PEER_S = 54
-KEEP_ALIVE_PROBES = 3
-USER_TIMEOUT_S = 50
-
-# Log lines about peers: so many at once, then one per so many seconds, so that a scanner cannot fill the disk.
-LOG_BURST = 20
-LOG_INTERVAL_S = 5.0
+# An answer that waits for the disk waits no longer: a disk that hangs must not silence the gateway (promises, R5), and
+# clients wait about a second.
+DURABLE_WAIT_S = 1.0
 
 # Errors of accept() that say that we, not the newcomer, lack something; accepting rests until the next sweep.
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-# struct tcp_info up to tcpi_last_ack_recv: state, 7 bytes, 4 words, unacked, 6 words, last_data_recv, last_ack_recv.
-_tcp_info = Struct("B7x16xI24xII")
-_TCP_ESTABLISHED = 1
+
+async def _at_once(_number: int) -> bool:
+    """Durable without a ledger."""
+    return True
 
 
 class Client(NamedTuple):
@@ -88,9 +83,10 @@ class Client(NamedTuple):
 
 
 class _Connection:
-    """A client's socket, its session, and the answers its socket would not take yet."""
+    """A client's socket, its session, and the answers its socket would not take yet. `held`: its answers wait for the
+    disk; the epoll does not know it meanwhile."""
 
-    __slots__ = ("client", "session", "sock", "unread_since", "unsent")
+    __slots__ = ("client", "held", "session", "sock", "unread_since", "unsent")
 
     def __init__(self, sock: socket.socket, client: Client, session: TcpSession) -> None:
         self.sock = sock
@@ -98,31 +94,7 @@ class _Connection:
         self.session = session
         self.unsent = b""
         self.unread_since = 0.0
-
-
-def open_listener(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of `host`, all on one port; port 0 takes a free one.
-
-    Raises OSError, with errno EADDRINUSE or EACCES where the port cannot be had.
-    """
-    listeners: list[socket.socket] = []
-    addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    try:
-        for family, kind, protocol, _, address in addresses:
-            listener = socket.socket(family, kind, protocol)
-            listeners.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:  # "::" alone serves IPv4 too; beside 0.0.0.0 it must not
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, len(addresses) > 1)
-            listener.bind((address[0], port, *address[2:]))
-            port = listener.getsockname()[1]
-            listener.listen(BACKLOG)
-            listener.setblocking(False)
-    except OSError:
-        for listener in listeners:
-            listener.close()
-        raise
-    return listeners
+        self.held = False
 
 
 async def serve(
@@ -135,18 +107,21 @@ async def serve(
     on_refused: Callable[[Refusal], None],
     clock: Callable[[], float] = trio.current_time,
     roster: dict[Client, TcpSession] | None = None,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    durable: Callable[[int], Awaitable[bool]] = _at_once,
+    task_status: trio.TaskStatus[Callable[[ModbusTcp], None]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; then every socket is closed, the listeners too.
 
     `on_traffic()` after each wake-up that brought requests, `on_clients(count)` when it changes, `on_refused` for
-    each client turned away. `roster` always holds those that are connected.
+    each client turned away. `roster` always holds those that are connected. `durable` waits for an entry of the
+    journal. Starts with a function that takes another configuration; clients that it allows stay.
     """
     pump = _Pump(listeners, server, config, on_traffic, on_clients, on_refused, clock, roster)
     try:
         async with trio.open_nursery() as nursery:
+            pump.on_promise = lambda connection, answers: nursery.start_soon(pump.keep, connection, answers, durable)
             nursery.start_soon(pump.sweep)
-            task_status.started()
+            task_status.started(pump.configure)
             await pump.run()
     finally:
         pump.close()
@@ -168,21 +143,34 @@ class _Pump:
     ) -> None:
         self._roster = {} if roster is None else roster
         self._server = server
-        self._max_clients = config.max_clients
-        self._keep_alive_s = config.keep_alive_s
-        self._allow = tuple(ip_network(entry, strict=False) for entry in config.allow)
+        self.on_promise: Callable[[_Connection, bytes], None]
         self._on_traffic = on_traffic
         self._on_clients = on_clients
         self._on_refused = on_refused
         self._clock = clock
-        self._log = _PeerLog()
+        self._log = PeerLog(_log)
         self._accepted = 0
         self._connections: dict[int, _Connection] = {}
         self._listeners = {listener.fileno(): listener for listener in listeners}
         self._muted: list[int] = []
+        self.configure(config)
         self._epoll = select.epoll()
         for descriptor in self._listeners:
             self._epoll.register(descriptor, select.EPOLLIN)
+
+    def configure(self, config: ModbusTcp) -> None:
+        """From now on these are the rules; who is connected against them is not any longer."""
+        self._max_clients = config.max_clients
+        self._keep_alive_s = config.keep_alive_s
+        self._allow = tuple(ip_network(entry, strict=False) for entry in config.allow)
+        now = self._clock()
+        for connection in tuple(self._connections.values()):
+            keep_alive(connection.sock, self._keep_alive_s)
+            if self._allow and not allowed(connection.client.address, self._allow):
+                self._end(connection, now, "not in modbus.tcp.allow any more")
+        idle_first = sorted(self._connections.values(), key=lambda each: each.session.last_request_s)
+        for connection in idle_first[: max(0, len(idle_first) - self._max_clients)]:
+            self._end(connection, now, f"there are {self._max_clients} places now, and it was idle longest")
 
     def close(self) -> None:
         for connection in tuple(self._connections.values()):
@@ -220,6 +208,8 @@ class _Pump:
             await trio.sleep(SWEEP_S)
             now = self._clock()
             for connection in tuple(self._connections.values()):
+                if connection.held:
+                    continue
                 if connection.unsent:
                     if now - connection.unread_since >= UNREAD_TIMEOUT_S:
                         self._end(connection, now, "answers are not read")
@@ -244,8 +234,26 @@ class _Pump:
             return
         session = connection.session
         answers = session.receive(data, now)
+        if answers and session.promise:
+            connection.held = True
+            self._epoll.unregister(connection.sock)
+            self.on_promise(connection, answers)
+            return
         if answers:
             self._send(connection, answers, now)
+        if session.fault is not None:
+            self._end(connection, now, f"not Modbus TCP: {session.fault}")
+
+    async def keep(self, connection: _Connection, answers: bytes, durable: Callable[[int], Awaitable[bool]]) -> None:
+        """Send them when what they promise is on the disk, or the disk fails."""
+        session = connection.session
+        with trio.move_on_after(DURABLE_WAIT_S):
+            await durable(session.promise)
+        if connection.sock.fileno() < 0:
+            return
+        now, connection.held = self._clock(), False
+        self._epoll.register(connection.sock, select.EPOLLIN)
+        self._send(connection, answers, now)
         if session.fault is not None:
             self._end(connection, now, f"not Modbus TCP: {session.fault}")
 
@@ -285,10 +293,10 @@ class _Pump:
                     return
                 continue  # the newcomer gave up; accept(2) reports that here
             self._accepted += 1
-            self._admit(sock, Client(_plain(peer[0]), peer[1], self._accepted), now)
+            self._admit(sock, Client(plain(peer[0]), peer[1], self._accepted), now)
 
     def _admit(self, sock: socket.socket, client: Client, now: float) -> None:
-        if self._allow and not _allowed(client.address, self._allow):
+        if self._allow and not allowed(client.address, self._allow):
             self._refuse(sock, client, now, Cause.address_not_allowed, "not in modbus.tcp.allow")
             return
         if len(self._connections) >= self._max_clients:
@@ -302,7 +310,7 @@ class _Pump:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            _keep_alive(sock, self._keep_alive_s)
+            keep_alive(sock, self._keep_alive_s)
             self._epoll.register(sock, select.EPOLLIN)
         except OSError as error:
             sock.close()
@@ -331,60 +339,5 @@ class _Pump:
         self._on_clients(len(self._connections))
 
 
-def _keep_alive(sock: socket.socket, idle_s: int) -> None:
-    interval_s = max(1, (DEAD_PEER_S - idle_s) // KEEP_ALIVE_PROBES)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval_s)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEP_ALIVE_PROBES)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_S * 1000)
-
-
 def _place(connection: _Connection) -> Place:
-    """What the kernel knows of a connection's peer.
-
-    While an answer is unacknowledged, the peer has been silent since its last acknowledgement or its last data,
-    whichever is later: a client that asks once a minute acknowledges nothing between two requests and is still alive.
-    """
-    info = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _tcp_info.size)
-    state, unacked, since_data_ms, since_ack_ms = _tcp_info.unpack(info)
-    return Place(
-        address=connection.client.address,
-        last_request_s=connection.session.last_request_s,
-        half_closed=state != _TCP_ESTABLISHED,
-        unacknowledged_s=min(since_data_ms, since_ack_ms) / 1000 if unacked else 0.0,
-    )
-
-
-def _plain(address: str) -> str:
-    """An IPv4 client of a dual-stack listener by its IPv4 address, as in the configuration."""
-    parsed = ip_address(address)
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return address
-
-
-def _allowed(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    parsed = ip_address(address)
-    return any(parsed in network for network in networks)
-
-
-class _PeerLog:
-    """Log lines that peers can cause, in a bounded number; says how many were left out."""
-
-    def __init__(self) -> None:
-        self._tokens = float(LOG_BURST)
-        self._filled = 0.0
-        self._left_out = 0
-
-    def __call__(self, level: int, now: float, message: str, *arguments: object) -> None:
-        self._tokens = min(LOG_BURST, self._tokens + (now - self._filled) / LOG_INTERVAL_S)
-        self._filled = now
-        if self._tokens < 1:
-            self._left_out += 1
-            return
-        self._tokens -= 1
-        if self._left_out:
-            _log.log(level, "Modbus TCP: %d log lines left out", self._left_out)
-            self._left_out = 0
-        _log.log(level, message, *arguments)
+    return place(connection.sock, connection.client.address, connection.session.last_request_s)
