@@ -9,8 +9,9 @@ from pathlib import Path
 POINTS, EVENTS = "points.sock", "events.sock"
 MODE = 0o660
 """The daemon's user and its group; who may open one may do all that it can."""
-BACKLOG = 16
-"""Connections that the kernel may keep for us between two wake-ups."""
+BACKLOG = 128
+"""Connections that the kernel may keep for us between two wake-ups: more than may be there at all. A non-blocking
+connect beyond it fails with EAGAIN, which some libraries take for success."""
 
 
 def listen(directory: Path, name: str) -> socket.socket:

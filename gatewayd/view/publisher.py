@@ -24,7 +24,7 @@ SHORT_BYTES = 512
 """A line about more than this counts as so many more."""
 LIMITED = ("events", "frames", "modbus")
 """`status` comes once a second anyway."""
-SEND_BYTES = 32 * 1024
+SEND_BYTES = 64 * 1024
 """Taken at once by whoever sends."""
 
 _encode = msgspec.json.Encoder().encode

@@ -117,10 +117,10 @@ async def test_who_asks_too_fast_is_not_read(autojump_clock: MockClock) -> None:
         began = trio.current_time()
         for _ in range(20):
             await events.line()
-        assert trio.current_time() == began
+        assert trio.current_time() - began < 0.5
         for _ in range(20):
             await events.line()
-        assert trio.current_time() - began == pytest.approx(10)
+        assert trio.current_time() - began == pytest.approx(10, abs=0.1)
         assert len(daemon.asked) == 40
 
 
@@ -194,10 +194,10 @@ async def test_twenty_who_never_read_cost_the_others_nothing_but_are_told(tmp_pa
         with trio.fail_after(10):
             while sum("status" in each.streams for each in daemon.publisher.subscribers) < 21:  # noqa: ASYNC110
                 await trio.sleep(0.01)
-        for first in range(0, 2000, 10):
-            for number in range(first, first + 10):
+        for first in range(0, 2000, 200):
+            for number in range(first, first + 200):
                 daemon.publisher.say("status", partial(dict, n=number, x="x" * 1000), 0.0)
-            for number in range(first, first + 10):  # who reads gets all of it
+            for number in range(first, first + 200):  # who reads gets all of it
                 assert (await events.line())["n"] == number
         assert daemon.publisher.dropped_total > 20 * 1000
         told: list[dict[str, Any]] = []
