@@ -19,6 +19,8 @@ from gatewayd.site.timestamp import format_utc
 
 METER_INTERVAL_S = 10.0
 """Between two MeterValues of a charging connector; short, so that a programmer sees registers move."""
+SETTLED_S = 1.0
+"""A start and another limit show on the meter so soon, as on a charge point that reports changes."""
 FIRST_CAR_S, NEXT_CAR_S = 15.0, 30.0
 """When the first connector gets a car after the start, and how much later each next one."""
 TAG_AFTER_S = 5.0
@@ -162,6 +164,7 @@ class StandIn:
                 return
             outlet.metered_at = self._site.now
             self._show(outlet, "Charging")
+            self._later(SETTLED_S, partial(self._measure, outlet))
             self._later(METER_INTERVAL_S, partial(self._meter, outlet))
 
         request = {
@@ -183,6 +186,12 @@ class StandIn:
         return highest(self._outlets[0].in_force("ChargePointMaxProfile", now))
 
     def _meter(self, outlet: Outlet) -> None:
+        """Measure now and from now on, while this session lasts."""
+        if outlet.transaction_id is not None:
+            self._measure(outlet)
+            self._later(METER_INTERVAL_S, partial(self._meter, outlet))
+
+    def _measure(self, outlet: Outlet) -> None:
         if outlet.transaction_id is None:
             return
         amps = self._current_a(outlet)
@@ -198,8 +207,11 @@ class StandIn:
             self._show(outlet, wanted)
         if outlet.needs_wh <= 0:
             self._end(outlet, "EVDisconnected")
-        else:
-            self._later(METER_INTERVAL_S, partial(self._meter, outlet))
+
+    def _all_settle(self) -> None:
+        for outlet in self._outlets:
+            if outlet.transaction_id is not None:
+                self._later(SETTLED_S, partial(self._measure, outlet))
 
     def _send_meter(self, outlet: Outlet, amps: float, watts: float) -> None:
         samples = [
@@ -294,10 +306,12 @@ class StandIn:
         limits[profile["chargingProfilePurpose"], profile["stackLevel"]] = Held(
             profile["chargingProfileId"], amps, until
         )
+        self._all_settle()
         return {"status": "Accepted"}
 
     def _on_ClearChargingProfile(self, payload: Any) -> Any:
         cleared = [outlet.clear(payload) for outlet in self._outlets]
+        self._all_settle()
         return {"status": "Accepted" if any(cleared) else "Unknown"}
 
     def _on_GetCompositeSchedule(self, payload: Any) -> Any:

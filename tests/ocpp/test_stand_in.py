@@ -52,6 +52,23 @@ def test_start_and_stop_from_registers() -> None:
     assert kit.read(CONNECTOR_1 + 5) == 0
 
 
+def test_what_a_start_and_a_limit_do_shows_within_two_seconds() -> None:
+    kit = standing()
+    kit.write(CONNECTOR_1 + 18, 1)
+    kit.run_for(2)
+    assert kit.read_32(CONNECTOR_1 + 72, signed=True) == CAR_TAKES_A * 1000
+    kit.write(CONNECTOR_1 + 118, 80)
+    kit.run_for(2)
+    assert kit.read_32(CONNECTOR_1 + 72, signed=True) == 8000
+    kit.write(CONNECTOR_1 + 16, 0)
+    kit.run_for(2)
+    assert (kit.read_32(CONNECTOR_1 + 72, signed=True), kit.read(CONNECTOR_1 + 32)) == (0, Status.SuspendedEVSE)
+    kit.run_for(60)
+    kit.write(CONNECTOR_1 + 19, 1)
+    kit.run_for(2)
+    assert kit.read_32(CONNECTOR_1 + 48) < 16 * 3 * 230 * 10 / 3600
+
+
 def test_the_real_one_takes_over() -> None:
     kit = standing()
     kit.write(CONNECTOR_1 + 18, 1)
