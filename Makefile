@@ -85,11 +85,9 @@ docs: setup ## write the documents that are printed from the code anew
 .PHONY: bench
 bench: ## the benchmarks beside their peers, as ratios
 	@.ci/setup bench
-	@$(python) -m tests.bench.modbus
-	@$(python) -m tests.bench.ocpp
-	@$(python) -m tests.bench.bridge
-	@$(python) -m tests.bench.tls
-	@$(python) -m tests.bench.plant
+	@missed=; for part in modbus ocpp bridge tls plant; do \
+	    $(python) -m tests.bench.$$part || missed="$$missed $$part"; echo; \
+	done; [ -z "$$missed" ] || { echo "missed:$$missed"; exit 1; }
 
 .PHONY: lock
 lock: setup ## write the locks anew from requirements*.in; UPGRADE=1 takes newer releases

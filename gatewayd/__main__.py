@@ -14,6 +14,7 @@ import trio
 
 from gatewayd import app, config
 from gatewayd.served import PortTaken
+from gatewayd.services.front_panel import BoardMissing
 from gatewayd.services.ledger.database import NewerLedger
 from gatewayd.state_directory import Paths
 
@@ -71,7 +72,7 @@ def _serve(parsed: config.Config, paths: Paths, board: str | None) -> int:
         trio.run(app.run, parsed, paths, board, say)
     except* PortTaken as group:
         code = _refused(group, PORT_TAKEN)
-    except* NewerLedger as group:
+    except* (NewerLedger, BoardMissing) as group:
         code = _refused(group, REFUSED)
     return code
 

@@ -33,9 +33,18 @@ COMPLAIN_EVERY_S: Final = 3600.0
 """A board that is gone fails at every blink; the log hears of it once an hour."""
 
 
+class BoardMissing(Exception):
+    """What `--board` names cannot be had; the message says why. Exit code 2."""
+
+
 def open_board(spec: str | None, clock: Callable[[], float] = time.monotonic) -> Lines | None:
-    """The lines behind `--board`, or None without it: then paneld owns them. Raises as `open_lines` does."""
-    return None if spec is None else open_lines(spec, clock)
+    """The lines behind `--board`, or None without it: then paneld owns them. Raises BoardMissing."""
+    try:
+        return None if spec is None else open_lines(spec, clock)
+    except ValueError as error:
+        raise BoardMissing(f"--board {spec}: write sim:DIR or gpio:CHIP") from error
+    except OSError as error:
+        raise BoardMissing(f"--board {spec}: {error.strerror or error}") from error
 
 
 def process_age_s() -> float:

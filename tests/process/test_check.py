@@ -109,3 +109,17 @@ def test_without_a_state_it_says_what_is_missing(file: Path) -> None:
     done = run_to_its_end("--config", file)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].endswith("--state is required")
+
+
+@pytest.mark.parametrize(
+    ("board", "why"),
+    [
+        ("panel", "write sim:DIR or gpio:CHIP"),
+        ("gpio:/dev/gpiochip99", "No such file or directory"),
+        ("sim:/dev/null/board", "Not a directory"),
+    ],
+)
+def test_a_board_that_is_not_there_is_one_line_and_2(file: Path, tmp_path: Path, board: str, why: str) -> None:
+    file.write_text(GOOD)
+    done = run_to_its_end("--config", file, "--state", tmp_path / "state", "--board", board)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"--board {board}: {why}\n")

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
+from gatewayd.services.front_panel import BoardMissing, FrontPanel, factory_reset_at_start, open_board, process_age_s
 from hal.contract import HISTORY_FILE, LEDS, OUTPUTS, Line, Words
 from hal.lines import MemoryLines, SimLines
 
@@ -39,9 +39,9 @@ def test_open_board_refuses_what_is_neither(tmp_path: Path) -> None:
     assert open_board(None) is None
     assert isinstance(open_board(f"sim:{tmp_path}/board"), SimLines)
     for spec in ("", "sim", "sim:", "gpio:", "usb:1"):
-        with pytest.raises(ValueError, match="neither"):
+        with pytest.raises(BoardMissing, match=f"--board {spec}: write sim:DIR or gpio:CHIP"):
             open_board(spec)
-    with pytest.raises(OSError):
+    with pytest.raises(BoardMissing, match="--board gpio:/dev/null: "):
         open_board("gpio:/dev/null")
 
 
