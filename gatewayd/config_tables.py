@@ -6,7 +6,6 @@ one line here and one to example.toml; reading, faults, checksum and the manual'
 
 from dataclasses import dataclass, field
 
-from gatewayd.config_quirks import Quirks
 from gatewayd.config_values import (
     ADDRESS,
     CERTIFICATE,
@@ -269,7 +268,6 @@ class ChargePoint:
         high=1000,
         why="limits count tenths up to 1000 A; to charge nothing, write enable = 0",
     )
-    quirks: Quirks = field(default_factory=Quirks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from gatewayd.config import (
     Config,
     ConfigError,
     Fault,
+    Network,
     Slot,
     Web,
     checksum,
@@ -362,9 +363,9 @@ def test_every_row_of_what_is_not_active_is_a_key_or_a_table() -> None:
 
 
 def test_a_deleted_row_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = Config(web=Web(port=8081))
-    assert [each.key for each in warnings(config)] == ["web.port"]
-    monkeypatch.delitem(INACTIVE, "web")
+    config = Config(network=Network(ntp=("pool",)))
+    assert [each.key for each in warnings(config)] == ["network.ntp"]
+    monkeypatch.delitem(INACTIVE, "network")
     assert warnings(config) == ()
 
 

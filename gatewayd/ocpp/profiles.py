@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp.schema_fields import ChargingProfile, ChargingSchedule, ChargingSchedulePeriod
 from gatewayd.site.charging_profile import ClearProfiles, CompositeSchedule, GetSchedule, Period, Profile, SetProfile
 from gatewayd.site.codes import ProfileKind, ProfilePurpose, ProfileRecurrency, RateUnit
-from gatewayd.site.timestamp import parse
+from gatewayd.site.timestamp import format_utc, parse
 
 TENTHS = 10
 """Limits of the site count 0.1; on the wire they have at most one decimal."""
 
 
-Stamp = Callable[[float], str]
-"""How a time is written to this charge point."""
-
-
-def charging_profile(profile: Profile, stamp: Stamp) -> ChargingProfile:
-    """The profile with limits of at most one decimal (ocpp.md, Out)."""
+def charging_profile(profile: Profile) -> ChargingProfile:
+    """The profile with Z times and limits of at most one decimal (ocpp.md, Out)."""
     purpose: Any = profile.purpose.name
     kind: Any = profile.kind.name
     recurrency: Any = profile.recurrency.name if profile.recurrency else None
@@ -29,27 +24,27 @@ def charging_profile(profile: Profile, stamp: Stamp) -> ChargingProfile:
         profile.stack_level,
         purpose,
         kind,
-        _schedule(profile, stamp),
+        _schedule(profile),
         profile.transaction_id,
         recurrency,
-        _time(profile.valid_from, stamp),
-        _time(profile.valid_to, stamp),
+        _time(profile.valid_from),
+        _time(profile.valid_to),
     )
 
 
-def _schedule(profile: Profile, stamp: Stamp) -> ChargingSchedule:
+def _schedule(profile: Profile) -> ChargingSchedule:
     unit: Any = profile.rate_unit.name
     periods = [ChargingSchedulePeriod(p.start_s, p.limit / TENTHS, profile.phases) for p in profile.periods]
     least = None if profile.min_rate is None else profile.min_rate / TENTHS
-    return ChargingSchedule(unit, periods, profile.duration_s, _time(profile.start_schedule, stamp), least)
+    return ChargingSchedule(unit, periods, profile.duration_s, _time(profile.start_schedule), least)
 
 
-def _time(epoch: int | None, stamp: Stamp) -> str | None:
-    return None if epoch is None else stamp(epoch)
+def _time(epoch: int | None) -> str | None:
+    return None if epoch is None else format_utc(epoch)
 
 
-def set_charging_profile(wanted: SetProfile, stamp: Stamp) -> core.SetChargingProfile:
-    return core.SetChargingProfile(wanted.connector, charging_profile(wanted.profile, stamp))
+def set_charging_profile(wanted: SetProfile) -> core.SetChargingProfile:
+    return core.SetChargingProfile(wanted.connector, charging_profile(wanted.profile))
 
 
 def clear_charging_profile(wanted: ClearProfiles) -> core.ClearChargingProfile:

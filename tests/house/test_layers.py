@@ -11,14 +11,12 @@ from tests.house.sources import PROJECT, expect_none, modules, parse, plant
 # From the ground up. A name stands for the module and everything inside the package of that name.
 GATEWAY = (
     ("hal.contract",),
-    (
-        *("gatewayd.site", "gatewayd.config", "gatewayd.config_tables", "gatewayd.config_values"),
-        *("gatewayd.config_rules", "gatewayd.config_quirks", "gatewayd.quirks", "gatewayd.quirk_profiles"),
-    ),
+    ("gatewayd.site", "gatewayd.config", "gatewayd.config_tables", "gatewayd.config_values", "gatewayd.config_rules"),
     ("gatewayd.points",),
     ("gatewayd.modbus", "gatewayd.ocpp"),
     ("gatewayd.view",),
     ("gatewayd.services",),
+    ("gatewayd.web",),
     (
         *("gatewayd.assembly", "gatewayd.bridging", "gatewayd.state_directory", "gatewayd.runtime_directory"),
         *("gatewayd.certificates", "gatewayd.served", "gatewayd.observers", "gatewayd.host_clock"),
@@ -42,6 +40,8 @@ PURE = {*GATEWAY[0], *GATEWAY[1], *GATEWAY[2], *GATEWAY[3], *GATEWAY[4], *BOARD[
 # Neighbours on one floor that never meet: they are introduced to each other by the floor above.
 STRANGERS = (
     ("gatewayd.modbus", "gatewayd.ocpp"),
+    ("gatewayd.web", "gatewayd.services"),
+    ("gatewayd.web", "gatewayd.app"),
     ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel"),
 )
 STRANGERS_WITHIN = ("gatewayd.services",)

@@ -1,0 +1,95 @@
+"""`webd --config FILE --state DIR --run DIR [--gateway-state DIR] [--appliance]` (docs/interfaces.md, The page)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import trio
+
+from gatewayd import config as configuration
+from gatewayd.config_tables import Web
+from gatewayd.web import durable
+from gatewayd.web.app import Webd, application
+from gatewayd.web.server import PortTaken, Server, bind
+from gatewayd.web.settings import Settings
+
+STOPPED, BUG, REFUSED, PORT_TAKEN = 0, 1, 2, 3
+"""Exit codes, as gatewayd's."""
+EVERY_ADDRESS = ("0.0.0.0", "::", "")
+
+log = logging.getLogger("webd")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="webd", description="The gateway's page")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration that it edits")
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="its own files; made if missing")
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="where gatewayd's sockets are")
+    parser.add_argument(
+        "--gateway-state", type=Path, metavar="DIR", help="gatewayd's state, where there is no stewardd"
+    )
+    parser.add_argument("--appliance", action="store_true", help="HTTPS on 443 at every address")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    settings = Settings(options.config, options.state, options.run, options.gateway_state, options.appliance)
+    try:
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"{settings.state}: {error.strerror}", file=sys.stderr)
+        return REFUSED
+    web = configured(settings)
+    if web.port < 0 and not settings.appliance:
+        print("[web] port = -1: the page is off", file=sys.stderr)
+        return STOPPED
+    code = STOPPED
+    try:
+        trio.run(serve, settings, web)
+    except* PortTaken as group:
+        print(group.exceptions[0], file=sys.stderr)
+        code = PORT_TAKEN
+    return code
+
+
+def configured(settings: Settings) -> Web:
+    """The [web] table. A file that gatewayd refuses is no reason to have no page: it is where one mends the file."""
+    try:
+        return configuration.parse(settings.config.read_bytes(), str(settings.config)).web
+    except (OSError, configuration.ConfigError) as error:
+        log.warning("%s", str(error).splitlines()[0])
+        return Web()
+
+
+async def serve(settings: Settings, web: Web) -> None:
+    """Binds, says where, says `ready`; then until a signal comes. Raises PortTaken."""
+    own = bind(web.host, web.port)
+    host, port = own.getsockname()[:2]
+    of = Webd(settings)
+    server = Server(application(of))
+    async with trio.open_nursery() as nursery, of.running():
+        await nursery.start(server.serve, own)
+        announce(settings, web.host or host, port)
+        print("ready", flush=True)
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                break
+        log.info("stopping")
+        nursery.cancel_scope.cancel()
+
+
+def announce(settings: Settings, host: str, port: int) -> None:
+    """Says in `web.json` where the page is."""
+    dialled = "127.0.0.1" if host in EVERY_ADDRESS else host
+    scheme = "https" if settings.appliance else "http"
+    place = f"[{dialled}]" if ":" in dialled else dialled
+    facts = {"url": f"{scheme}://{place}:{port}/", "host": host, "port": port}
+    durable.write(settings.announced, json.dumps(facts).encode() + b"\n", 0o644)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

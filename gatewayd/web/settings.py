@@ -1,0 +1,56 @@
+"""Where webd finds and keeps things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hal.contract import STEWARD_SOCKET
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says. `run` and `authority` belong to gatewayd; webd writes `state`, and `config`."""
+
+    config: Path
+    """The configuration file: gatewayd reads it, webd edits it."""
+    state: Path
+    """webd's own: users, audit trail, the configurations before this one. A factory reset empties it."""
+    run: Path
+    """Where gatewayd's sockets are."""
+    gateway_state: Path | None = None
+    """gatewayd's state directory where webd may read it (development); None: stewardd is asked for it."""
+    appliance: bool = False
+    """HTTPS on 443 at every address, and a power-on that the kernel knows of."""
+    steward: Path = Path(STEWARD_SOCKET)
+
+    @property
+    def points_socket(self) -> Path:
+        return self.run / "points.sock"
+
+    @property
+    def events_socket(self) -> Path:
+        return self.run / "events.sock"
+
+    @property
+    def certificate(self) -> Path:
+        """Key and chain that gatewayd's authority made for the page, PEM."""
+        return self.run / "page.pem"
+
+    @property
+    def users(self) -> Path:
+        return self.state / "users.json"
+
+    @property
+    def audit(self) -> Path:
+        return self.state / "audit.jsonl"
+
+    @property
+    def announced(self) -> Path:
+        """Where the page is: `{"url": "http://127.0.0.1:8080/", "host": "127.0.0.1", "port": 8080}`."""
+        return self.state / "web.json"
+
+    @property
+    def last_good(self) -> Path:
+        """The configuration before the last change that gatewayd took over."""
+        return self.state / "last_good.toml"
