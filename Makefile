@@ -61,6 +61,13 @@ test-interop: setup ## the bridge between charge points and central systems that
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix build/interop/node
 	@GATEWAY_TEST_INTEROP=1 $(python) -m pytest tests/interop
 
+.PHONY: test-browser
+test-browser: setup ## the page in Chromium: first steps, speed, weight, accessibility, keyboard, markup; pictures in build/screens
+	@.ci/setup test-browser
+	@mkdir -p build/browser && cp tests/browser/package.json build/browser/
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix build/browser
+	@GATEWAY_TEST_BROWSER=1 $(python) -m pytest -o faulthandler_timeout=300 -s tests/browser
+
 .PHONY: check
 check: setup ## format, lint, types, shell scripts, table and documents fresh
 	$(python) -m ruff format --check .

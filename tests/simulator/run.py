@@ -26,6 +26,7 @@ from .charge_point import ChargePoint, Traits, tcp
 from .clock import Clock
 from .drivers import Drivers
 from .live_view import LiveView
+from .page import page
 
 DEFAULT_STATE = "state/gateway"
 READY_TIMEOUT_S = 30.0
@@ -141,7 +142,8 @@ async def main(environment: dict[str, str]) -> int:
                 nursery.start_soon(watch_for_signals, signals, charge_points)
                 await nursery.start(gateway, places)
                 site = Site.read(places)
-                await tell_where(places, site)
+                address = await nursery.start(page, places.configuration, places.state)
+                await tell_where(places, site, address)
                 # One task per thing that lives beside the gateway.
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     nursery.start_soon(front_panel, places)
@@ -237,8 +239,6 @@ class Site:
     ports: dict[str, int | None]
     modbus_host: str
     ocpp_host: str
-    web_host: str
-    metrics_host: str
     unit: int
     coding: Coding
     charge_points: list[dict[str, Any]]
@@ -254,8 +254,6 @@ class Site:
             json.loads(places.ports.read_text()),
             reachable(modbus.get("tcp", {}).get("host", "0.0.0.0")),
             reachable(ocpp.get("host", "0.0.0.0")),
-            reachable(configuration.get("web", {}).get("host", "127.0.0.1")),
-            reachable(configuration.get("metrics", {}).get("host", "127.0.0.1")),
             modbus.get("unit_id", 1),
             coding,
             sorted(configuration.get("charge_point", []), key=lambda entry: entry["number"]),
@@ -283,7 +281,7 @@ def reachable(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "") else "::1" if host == "::" else host
 
 
-async def tell_where(places: Places, site: Site) -> None:
+async def tell_where(places: Places, site: Site, page_address: str = "") -> None:
     ports = site.ports
     show("")
     show("The gateway is running. Ctrl-C stops everything.")
@@ -293,10 +291,8 @@ async def tell_where(places: Places, site: Site) -> None:
         show(f"  Modbus TCP     {site.modbus_host}:{ports['modbus_tcp']}, unit {site.unit}")
     if ports["ocpp"] is not None:
         show(f"  OCPP           ws://{site.ocpp_host}:{ports['ocpp']}/ocpp/<identity>")
-    if ports["web"] is not None:
-        show(f"  web page       http://{site.web_host}:{ports['web']}/")
-    if ports["metrics"] is not None:
-        show(f"  metrics        http://{site.metrics_host}:{ports['metrics']}/metrics")
+    if page_address:
+        show(f"  web page       {page_address}    (the first visit sets the password)")
     show(f"  push button    echo 1 > {places.board}/button    (0 lets it go; LEDs: cat {places.board}/led_*)")
     show("                 held at the start for 10 s it is a factory reset")
     if ports["modbus_tcp"] is not None:
