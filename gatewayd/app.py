@@ -215,11 +215,16 @@ class Gateway:
         )
         await self._running.start(self._services, RTU, service)
 
-    def modbus_server(self, units: Units, exchanges: Exchanges | None = None) -> Server:
-        """Answers from these units, and counts what it refuses."""
-        writes, exception = self._config.modbus.writes, self.observers.exception
-        promised = partial(getattr, self.site.journal, "promised")
-        return Server(units, writes=writes, on_exception=exception, exchanges=exchanges, promised=promised)
+    def modbus_server(self, units: Units, exchanges: Exchanges | None = None, *, writes: bool | None = None) -> Server:
+        """Answers from these units. What the page is refused is in nobody's books but its own."""
+        ours = exchanges is not self._exchanges["page"]
+        return Server(
+            units,
+            writes=self._config.modbus.writes if writes is None else writes,
+            on_exception=self.observers.exception if ours else lambda _code: None,
+            exchanges=exchanges,
+            promised=partial(getattr, self.site.journal, "promised"),
+        )
 
     def _service(self, name: str, sockets: list[socket.socket]) -> Callable[..., Awaitable[None]]:
         if name == "modbus_tcp":
@@ -248,8 +253,8 @@ class Gateway:
             self.site.trouble("sockets", there=True)
             return
         # `writes = false` fences the network; who writes here was asked for a password by the page.
-        server = Server(self.units, writes=True, on_exception=lambda _code: None, exchanges=self._exchanges["page"])
-        await self._services.start(points_socket.serve, points, server)
+        server = self.modbus_server(self.units, self._exchanges["page"], writes=True)
+        await self._services.start(points_socket.serve, points, server, self._ledger.durable)
         await self._services.start(self.observers.serve, events)
 
     def _stand_in(self, numbers: frozenset[int]) -> None:

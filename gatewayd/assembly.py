@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from gatewayd import config as configuration
+from gatewayd import quirk_profiles
 from gatewayd.config_tables import ChargePoint as ChargePointEntry
 from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
@@ -91,6 +92,7 @@ def _place(site: Site, config: Config, entry: ChargePointEntry, former: ChargePo
         site.put_back(charge_point)
     charge_point.default_id_tag = entry.default_id_tag
     charge_point.max_current_a = entry.max_current_a
+    charge_point.take_quirks(quirk_profiles.profile(entry.profile, entry.quirks))
     charge_point.role = Role[entry.role or config.gateway.role]
     upstream = config.ocpp.upstream
     charge_point.local_control = upstream.local_control if entry.local_control is None else entry.local_control

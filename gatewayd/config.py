@@ -12,9 +12,10 @@ import tomllib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from gatewayd import config_rules
+from gatewayd import config_rules, quirks
+from gatewayd.config_quirks import Quirks
 from gatewayd.config_rules import Draft, entry_path
 from gatewayd.config_tables import (
     ChargePoint,
@@ -50,12 +51,14 @@ __all__ = [
     "Ocpp",
     "OcppTls",
     "OcppUpstream",
+    "Quirks",
     "Slot",
     "Web",
     "changed",
     "checksum",
     "describe",
     "parse",
+    "parse_table",
     "warnings",
 ]
 
@@ -65,6 +68,8 @@ HINTED_FAULTS = (
     50  # "did you mean" is searched for this many faults: a file of nothing but noise must not stop the loop
 )
 
+Table = TypeVar("Table")
+
 OFF = -1  # a port that is off: nothing to warn of where nothing is there
 
 # What can be written but does nothing yet: a key, or a table for all its keys -> the feature. Delete a row when its
@@ -72,7 +77,6 @@ OFF = -1  # a port that is off: nothing to warn of where nothing is there
 INACTIVE: dict[str, str] = {
     "network": "the network service of the appliance",
     "ocpp.upstream.offline": "queues for an absent central system: its charge points are dropped instead",
-    "charge_point.profile": "quirk profiles",
 }
 
 
@@ -99,18 +103,29 @@ class ConfigError(Exception):
         return "\n".join(map(str, self.faults))
 
 
-def parse(text: str | bytes, file: str, known_profiles: frozenset[str] = frozenset({"standard"})) -> Config:
-    """The configuration that a TOML text spells. `file` is only its name in the faults.
+def parse(text: str | bytes, file: str, known_profiles: frozenset[str] | None = None) -> Config:
+    """The configuration that a TOML text spells. `file` is only its name in the faults; `known_profiles` the quirk
+    profiles there are, None: those that come with the gateway.
 
     Raises ConfigError, and nothing else whatever the text, with every fault of the file at once.
     """
     reader = _Reader()
     config: Config = reader.table(Config, _toml(text, file), "")
-    draft = Draft(config, frozenset(path for path, _ in reader.found), frozenset(reader.written), known_profiles)
+    known = quirks.names() if known_profiles is None else known_profiles
+    draft = Draft(config, frozenset(path for path, _ in reader.found), frozenset(reader.written), known)
     found = [*reader.found, *config_rules.faults(draft)]
     if found:
         raise ConfigError(tuple(Fault(file, path, what + _number(config, path)) for path, what in found))
     return config
+
+
+def parse_table(kind: type[Table], text: str | bytes, file: str) -> Table:
+    """The one table that a whole TOML text is, as its dataclass. Raises ConfigError with every fault at once."""
+    reader = _Reader()
+    table: Table = reader.table(kind, _toml(text, file), "")
+    if reader.found:
+        raise ConfigError(tuple(Fault(file, path, what) for path, what in reader.found))
+    return table
 
 
 def _number(config: Config, path: str) -> str:
@@ -299,7 +314,7 @@ def _settings(record: Any, path: str = "") -> Iterator[tuple[str, Declared, Any]
     for row in declared(record.__class__):
         here, value = _join(path, row.toml_name), getattr(record, row.field)
         if row.key is not None:
-            yield here, row, float(value) if row.kind is float else value
+            yield here, row, float(value) if row.kind is float and value is not None else value
         elif row.many:
             for at, entry in enumerate(value):
                 yield from _settings(entry, entry_path(here, at))

@@ -6,6 +6,7 @@ one line here and one to example.toml; reading, faults, checksum and the manual'
 
 from dataclasses import dataclass, field
 
+from gatewayd.config_quirks import Quirks
 from gatewayd.config_values import (
     ADDRESS,
     CERTIFICATE,
@@ -268,6 +269,7 @@ class ChargePoint:
         high=1000,
         why="limits count tenths up to 1000 A; to charge nothing, write enable = 0",
     )
+    quirks: Quirks = field(default_factory=Quirks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import resource
@@ -27,7 +28,7 @@ from gatewayd.services.ocpp_listener.listener import End
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import DiskState
 from gatewayd.site.model import Site
-from gatewayd.site.refusal import Refusal
+from gatewayd.site.refusal import Cause, Refusal
 from gatewayd.site.transaction import Transaction
 from gatewayd.view import exposition, lines, snapshot
 from gatewayd.view.publisher import Publisher, line
@@ -39,8 +40,13 @@ SNAPSHOT_AGE_S = 1.0
 """A snapshot is made anew when it is asked for and older than this, or than the last event."""
 SNAPSHOT_PAUSE_S = 0.2
 """Between two, whatever happens: one of a thousand charge points takes 40 ms to make."""
+MISFIT_EVERY_S, MISFITS_MAX = 10.0, 100
+"""A client that polls in vain is told of so often; so many are remembered for that, as many as refusals."""
 AGAIN = 1012
 """WebSocket close code "service restart": the charge point dials again."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,10 @@ class Observers:
         self._clients: dict[Client, tuple[int, float]] = {}
         """Those that were told of: how many requests at the last tick, and how many a second."""
         self.exchanges = {name: Exchanges(name) for name in ("tcp", "rtu", "page")}
+        for each in (self.exchanges["tcp"], self.exchanges["rtu"]):
+            each.on_misfit = self.misfit
+        self._misfits: dict[tuple[Cause, str], float] = {}
+        """When they are told of again, oldest first."""
         self.exceptions: Counter[int] = Counter()
         self._messages: Counter[tuple[int, str]] = Counter()
         self._transactions: lines.Begun = {
@@ -119,6 +129,20 @@ class Observers:
         """Somebody was turned away."""
         known = self._site.charge_points.get(refusal.identity)
         self._event("refused", None if known is None else known.number, **snapshot.refusal(refusal))
+
+    def misfit(self, cause: Cause, client: Hashable, why: str) -> None:
+        """A Modbus client gets nowhere, at every request of its; who looks for the fault is told now and then."""
+        address, now = str(getattr(client, "address", client)), trio.current_time()
+        if now < self._misfits.get((cause, address), now):
+            return
+        self._misfits.pop((cause, address), None)
+        self._misfits[cause, address] = now + MISFIT_EVERY_S
+        if len(self._misfits) > MISFITS_MAX:
+            del self._misfits[next(iter(self._misfits))]
+        log.warning("Modbus client %s: %s", address, why)
+        refusal = Refusal(cause, why, address=address)
+        self._site.refusals.note(refusal, self._site.clock.epoch(now))
+        self.refused(refusal)
 
     def _trouble(self, name: str, there: bool) -> None:
         self._event("fault" if there else "fault_over", None, fault=name)

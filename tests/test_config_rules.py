@@ -3,6 +3,7 @@
 import pytest
 
 from gatewayd.config import ConfigError, parse
+from gatewayd.quirks import names
 
 BRIDGE = '[gateway]\nrole = "bridge"\n'
 UPSTREAM = '[ocpp.upstream]\nurl = "ws://central/ocpp"\n'
@@ -22,6 +23,7 @@ def lines(text: str) -> list[str]:
     return []
 
 
+KNOWN = ", ".join(sorted(names()))
 BROKEN = [
     (
         charge_point(3) + charge_point(3, identity="B"),
@@ -42,7 +44,7 @@ BROKEN = [
         charge_point(9, 'profile = "standrad"'),
         [
             (
-                'f.toml: charge_point[1].profile: "standrad" is no quirk profile; known: standard; '
+                f'f.toml: charge_point[1].profile: "standrad" is no quirk profile; known: {KNOWN}; '
                 'did you mean "standard"? (charge point number 9)'
             )
         ],

@@ -22,6 +22,7 @@ from umodbus.exceptions import (
 from gatewayd.modbus.adu import BROADCAST, MbapFramer, tcp_answer
 from gatewayd.modbus.pdu import READS, WRITES, Malformed, Registers, exception
 from gatewayd.points.bank import IllegalAddress, IllegalValue, MailboxBusy, Units
+from gatewayd.site.refusal import Cause
 
 ILLEGAL_FUNCTION: int = IllegalFunctionError.error_code  # 01
 ILLEGAL_ADDRESS: int = IllegalDataAddressError.error_code  # 02
@@ -41,6 +42,10 @@ Onlooker = Callable[["Exchanges", Hashable, int, bytes, bytes | None], None]
 """Hears an exchange: over which transport, client, unit id, request PDU, answer PDU (None: silence)."""
 
 
+OnMisfit = Callable[[Cause, Hashable, str], None]
+"""Hears of a client that gets nowhere, at every request: why, who, and one sentence."""
+
+
 @dataclass(eq=False, slots=True)
 class Exchanges:
     """What was answered over one transport since the start, and who looks on; outlives servers that are made anew."""
@@ -48,6 +53,7 @@ class Exchanges:
     transport: str
     answered: int = 0
     onlooker: Onlooker | None = None
+    on_misfit: OnMisfit = lambda _cause, _client, _why: None
 
 
 class Server:
@@ -78,6 +84,8 @@ class Server:
         bank = self._units.find(unit)
         if bank is None and unit in _TCP_BANK_1:
             bank = self._units.banks()[0]
+        if bank is None:
+            self._exchanges.on_misfit(Cause.wrong_unit_id, client, f"it asks for unit id {unit}")
         answer = self._refuse(pdu, NOBODY) if bank is None else self._answer(bank, pdu, client, now)
         self._exchanged(client, unit, pdu, answer)
         return answer
@@ -102,6 +110,10 @@ class Server:
         self._exchanged(client, unit, pdu, answer)
         return answer
 
+    def not_modbus(self, client: Hashable, fault: str) -> None:
+        """What this client sends is no Modbus TCP: it gets no answer, and its connection ends."""
+        self._exchanges.on_misfit(Cause.not_modbus_tcp, client, f"what it sends is no Modbus TCP: {fault}")
+
     def release(self, client: Hashable) -> None:
         """The client is gone: the mailboxes it was filling are free (modbus.md, Types)."""
         for bank in self._units.banks():
@@ -116,6 +128,8 @@ class Server:
     def _answer(self, bank: Registers, pdu: bytes, client: Hashable, now: float) -> bytes:
         function = self._functions.get(pdu[0])
         if function is None:
+            if pdu[0] in WRITES:
+                self._exchanges.on_misfit(Cause.writes_off, client, "it writes, and [modbus] writes is false")
             return self._refuse(pdu, ILLEGAL_FUNCTION)
         try:
             return function(bank, pdu, client, now)
@@ -172,6 +186,8 @@ class TcpSession:
         answers, promised = b"", self._server.promised()
         for request in requests:
             answers += tcp_answer(request, self._server.answer_tcp(request[6], request[7:], self.client, now))
+        if self.fault is not None:
+            self._server.not_modbus(self.client, self.fault)
         newest = self._server.promised()
         self.promise = newest if newest != promised else 0
         if requests:

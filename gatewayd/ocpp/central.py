@@ -16,9 +16,9 @@ from gatewayd.ocpp.certificate_signing import sign_certificate
 from gatewayd.ocpp.heard import Said
 from gatewayd.ocpp.schema_fields import Empty, IdTagInfo, Payload
 from gatewayd.site import sessions
-from gatewayd.site.codes import QuirkBits, RequestType, ResponseStatus
+from gatewayd.site.charge_point import ChargePoint
+from gatewayd.site.codes import QuirkBits, RequestType, ResponseStatus, Status
 from gatewayd.site.decision import Request, Verdict, ask_bms
-from gatewayd.site.timestamp import format_utc
 
 if TYPE_CHECKING:
     from gatewayd.ocpp.session import Session
@@ -48,6 +48,9 @@ class Inbound(Said):
         ask_bms(self.charge_point, request, self.now, self.charge_point.bank.site.agenda)
 
 
+AT_WORK = frozenset({Status.Charging, Status.SuspendedEV, Status.SuspendedEVSE, Status.Finishing})
+"""A session has begun long ago: whoever says now that one starts means its end (quirk T9)."""
+
 # --- Core ---------------------------------------------------------------------------------------------------------
 
 
@@ -55,7 +58,7 @@ def boot_notification(call: Inbound, request: core.BootNotification) -> None:
     """Accepted, always: who may connect was decided at the handshake. Never asked of the BMS."""
     heard.boot_notification(call, request)
     call.charge_point.told_offset_s = call.charge_point.bank.site.clock.offset_s
-    now_text = format_utc(call.epoch)
+    now_text = call.charge_point.stamp(call.epoch)
     call.reply(core.BootNotificationAnswer("Accepted", now_text, call.session.heartbeat_interval_s))
     call.session.register(call.now)
 
@@ -63,7 +66,7 @@ def boot_notification(call: Inbound, request: core.BootNotification) -> None:
 def heartbeat(call: Inbound, request: core.Heartbeat) -> None:
     heard.heartbeat(call, request)
     call.charge_point.told_offset_s = call.charge_point.bank.site.clock.offset_s
-    call.reply(core.HeartbeatAnswer(format_utc(call.epoch)))
+    call.reply(core.HeartbeatAnswer(call.charge_point.stamp(call.epoch)))
 
 
 def status_notification(call: Inbound, request: core.StatusNotification) -> None:
@@ -90,14 +93,14 @@ def authorize(call: Inbound, request: core.Authorize) -> None:
             id_tag=request.idTag,
         ),
         lambda verdict: call.reply(
-            core.AuthorizeAnswer(id_tag_info(verdict)), call.charge_point.bank.site.journal.written
+            core.AuthorizeAnswer(id_tag_info(call.charge_point, verdict)), call.charge_point.bank.site.journal.written
         ),
     )
 
 
-def id_tag_info(verdict: Verdict) -> IdTagInfo:
+def id_tag_info(cp: ChargePoint, verdict: Verdict) -> IdTagInfo:
     return IdTagInfo(
-        verdict.status.name, format_utc(verdict.expiry) if verdict.expiry else None, verdict.parent_id_tag or None
+        verdict.status.name, cp.stamp(verdict.expiry) if verdict.expiry else None, verdict.parent_id_tag or None
     )
 
 
@@ -119,17 +122,20 @@ def start_transaction(call: Inbound, request: core.StartTransaction) -> None:
         return
     start_epoch = call.time(request.timestamp)
     call.session.starting[key] = [call.id]
+    over = cp.quirk_profile.start_may_mean_end and connector is not None and connector.status in AT_WORK
+    if over:
+        cp.note_quirk(QuirkBits.other)
 
     def decided(verdict: Verdict) -> None:
         started = sessions.start(
             cp, request.connectorId, request.idTag, start_epoch, request.meterStart, request.timestamp,
-            verdict.status.name, request.reservationId, call.epoch,
+            verdict.status.name, request.reservationId, call.epoch, over=over,
         )  # fmt: skip
-        answer = core.StartTransactionAnswer(id_tag_info(verdict), started.id)
+        answer = core.StartTransactionAnswer(id_tag_info(cp, verdict), started.id)
         for call_id in call.session.starting.pop(key):
             call.session.reply(call_id, answer, cp.bank.site.journal.written, withheld=True)
 
-    if connector is None or sessions.started_by_us(cp, request.connectorId, request.idTag, call.now):
+    if connector is None or over or sessions.started_by_us(cp, request.connectorId, request.idTag, call.now):
         decided(Verdict(ResponseStatus.Accepted if connector is not None else ResponseStatus.Invalid))
         return
     call.ask(

@@ -25,6 +25,7 @@ from gatewayd.site.codes import (
 from gatewayd.site.connector import Connector
 from gatewayd.site.limit_effect import OFFERED
 from gatewayd.site.meter import Meter, feed, update
+from gatewayd.site.quirk_profile import EnergyRegister
 from gatewayd.site.timestamp import is_older, parse, trusted
 
 DIAGNOSTICS_TEXTS = {"UploadFailure": "UploadFailed"}
@@ -121,19 +122,21 @@ def meter_values(said: Said, request: core.MeterValues) -> int:
     connector = said.connector(request.connectorId)
     if connector is None:
         return 0
-    take_samples(said, connector, request.meterValue)
+    take_samples(said, connector, request.meterValue, in_transaction=request.transactionId is not None)
     durable = sessions.metered(connector, request.transactionId, said.epoch)
     connector.touch()
     return durable
 
 
-def take_samples(said: Said, connector: Connector, values: list[Any]) -> None:
-    """Feed samples to the connector's meter, and note what was tolerated."""
+def take_samples(said: Said, connector: Connector, values: list[Any], *, in_transaction: bool) -> None:
+    """Feed samples to the connector's meter, and note what was tolerated. `in_transaction`: they came with one."""
     shown = connector.meter.time_epoch
     if shown is not None and shown > said.epoch + OLDER_S:  # our own clock was set back: nothing shown is newer
         connector.meter.time_epoch = None
     entries = [(value.timestamp, value.sampledValue) for value in values]
-    tolerated = feed(connector.meter, entries, said.epoch)
+    register = said.charge_point.quirk_profile.energy_register
+    session = register is EnergyRegister.session or (in_transaction and register is not EnergyRegister.total)
+    tolerated = feed(connector.meter, entries, said.epoch, session_register=session)
     connector.meter_at = said.now
     if any(sample.measurand in OFFERED for value in values for sample in value.sampledValue):
         connector.limit.effect.offered_at = said.now
@@ -155,7 +158,7 @@ def stop_transaction(said: Said, request: core.StopTransaction) -> None:
     )  # fmt: skip
     connector = cp.connector(stopped.connector)
     if connector is not None and request.transactionData:
-        take_samples(said, connector, request.transactionData)
+        take_samples(said, connector, request.transactionData, in_transaction=True)
         connector.touch()
 
 

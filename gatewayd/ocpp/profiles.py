@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp.schema_fields import ChargingProfile, ChargingSchedule, ChargingSchedulePeriod
 from gatewayd.site.charging_profile import ClearProfiles, CompositeSchedule, GetSchedule, Period, Profile, SetProfile
 from gatewayd.site.codes import ProfileKind, ProfilePurpose, ProfileRecurrency, RateUnit
-from gatewayd.site.timestamp import format_utc, parse
+from gatewayd.site.timestamp import parse
 
 TENTHS = 10
 """Limits of the site count 0.1; on the wire they have at most one decimal."""
 
 
-def charging_profile(profile: Profile) -> ChargingProfile:
-    """The profile with Z times and limits of at most one decimal (ocpp.md, Out)."""
+Stamp = Callable[[float], str]
+"""How a time is written to this charge point."""
+
+
+def charging_profile(profile: Profile, stamp: Stamp) -> ChargingProfile:
+    """The profile with limits of at most one decimal (ocpp.md, Out)."""
     purpose: Any = profile.purpose.name
     kind: Any = profile.kind.name
     recurrency: Any = profile.recurrency.name if profile.recurrency else None
@@ -24,27 +29,27 @@ def charging_profile(profile: Profile) -> ChargingProfile:
         profile.stack_level,
         purpose,
         kind,
-        _schedule(profile),
+        _schedule(profile, stamp),
         profile.transaction_id,
         recurrency,
-        _time(profile.valid_from),
-        _time(profile.valid_to),
+        _time(profile.valid_from, stamp),
+        _time(profile.valid_to, stamp),
     )
 
 
-def _schedule(profile: Profile) -> ChargingSchedule:
+def _schedule(profile: Profile, stamp: Stamp) -> ChargingSchedule:
     unit: Any = profile.rate_unit.name
     periods = [ChargingSchedulePeriod(p.start_s, p.limit / TENTHS, profile.phases) for p in profile.periods]
     least = None if profile.min_rate is None else profile.min_rate / TENTHS
-    return ChargingSchedule(unit, periods, profile.duration_s, _time(profile.start_schedule), least)
+    return ChargingSchedule(unit, periods, profile.duration_s, _time(profile.start_schedule, stamp), least)
 
 
-def _time(epoch: int | None) -> str | None:
-    return None if epoch is None else format_utc(epoch)
+def _time(epoch: int | None, stamp: Stamp) -> str | None:
+    return None if epoch is None else stamp(epoch)
 
 
-def set_charging_profile(wanted: SetProfile) -> core.SetChargingProfile:
-    return core.SetChargingProfile(wanted.connector, charging_profile(wanted.profile))
+def set_charging_profile(wanted: SetProfile, stamp: Stamp) -> core.SetChargingProfile:
+    return core.SetChargingProfile(wanted.connector, charging_profile(wanted.profile, stamp))
 
 
 def clear_charging_profile(wanted: ClearProfiles) -> core.ClearChargingProfile:

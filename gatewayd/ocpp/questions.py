@@ -40,7 +40,11 @@ class Questions:
 
 
 def _begin(charge_point: ChargePoint, now: float) -> None:
-    if charge_point.own_questions and not charge_point.bridged and not charge_point.quirks & QuirkBits.boot_loop:
+    if (
+        charge_point.quirk_profile.own_questions
+        and not charge_point.bridged
+        and not charge_point.quirks & QuirkBits.boot_loop
+    ):
         _Round(charge_point).ask(now)
 
 

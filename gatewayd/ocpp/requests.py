@@ -7,6 +7,7 @@ arguments: a record of the site in the command's payload → operation. Everythi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,13 +33,13 @@ from gatewayd.site.connector import Connector
 from gatewayd.site.list_delivery import SendList
 from gatewayd.site.profile_mailbox import profiles_cleared
 from gatewayd.site.slot import Slot
-from gatewayd.site.timestamp import format_utc
 
 READ_ONLY = 1
 """Bit 0 of `command_r1` of GetConfiguration."""
 OWN_START_S = 300.0
 """A tag of our own RemoteStart is accepted unasked on its connector this long (modbus.md, Decision mailbox)."""
 ID_TAG_LENGTH = 20
+HEXADECIMAL = re.compile("[0-9A-Fa-f]+")
 SECURITY_PROFILE = "securityprofile"
 """A configuration key; charge points compare them without case."""
 
@@ -86,7 +87,7 @@ def _slot(cp: ChargePoint, number: int) -> Slot:
 
 def _time(cp: ChargePoint, epoch: int) -> str:
     """t1, or now where it is 0."""
-    return format_utc(epoch or cp.bank.site.epoch)
+    return cp.stamp(epoch or cp.bank.site.epoch)
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -95,6 +96,8 @@ def _time(cp: ChargePoint, epoch: int) -> str:
 def _remote_start(cp: ChargePoint, command: Command) -> Payload:
     connector = _connector(cp, command, lowest=1)
     tag = _required(command.id_tag or cp.default_id_tag, "id_tag", ID_TAG_LENGTH)
+    if cp.quirk_profile.hex_id_tags and not HEXADECIMAL.fullmatch(tag):
+        raise BadParameter("id_tag: this model takes only the digits 0-9 and A-F")
     return core.RemoteStartTransaction(tag, connector)
 
 
@@ -104,7 +107,7 @@ def _send_remote_start(cp: ChargePoint, command: Command, request: core.RemoteSt
     connector = cp.connectors[command.connector]
     attached, connector.attached_profile = connector.attached_profile, None
     if attached is not None:
-        request.chargingProfile = profiles.charging_profile(attached)
+        request.chargingProfile = profiles.charging_profile(attached, cp.stamp)
 
 
 def _remote_stop(cp: ChargePoint, command: Command) -> Payload:
@@ -167,7 +170,7 @@ def _reserve(cp: ChargePoint, command: Command) -> Payload:
         raise BadParameter("t1")
     return core.ReserveNow(
         _connector(cp, command, lowest=0),
-        format_utc(command.t1),
+        cp.stamp(command.t1),
         _required(command.id_tag, "id_tag", ID_TAG_LENGTH),
         command.p1,
         command.parent_id_tag or None,
@@ -195,7 +198,7 @@ def _data_transfer(cp: ChargePoint, command: Command) -> Payload:
 
 def _diagnostics(cp: ChargePoint, command: Command) -> Payload:
     url = _required(_slot(cp, command.p1).url, "url")
-    return core.GetDiagnostics(url, startTime=format_utc(command.t1) if command.t1 else None)
+    return core.GetDiagnostics(url, startTime=cp.stamp(command.t1) if command.t1 else None)
 
 
 LOG_TYPES = {1: "DiagnosticsLog", 2: "SecurityLog"}
@@ -366,10 +369,15 @@ def _wish(build: Callable[[Any], Payload]) -> Callable[[ChargePoint, Command], P
     return lambda _cp, command: build(command.payload)
 
 
+def _timed_wish(build: Callable[[Any, Callable[[float], str]], Payload]) -> Callable[[ChargePoint, Command], Payload]:
+    """The same where times are written into it."""
+    return lambda cp, command: build(command.payload, cp.stamp)
+
+
 WISHES: dict[type, Operation] = {
-    SetProfile: Operation("SetChargingProfile", _wish(profiles.set_charging_profile), by_status),
+    SetProfile: Operation("SetChargingProfile", _timed_wish(profiles.set_charging_profile), by_status),
     ClearProfiles: Operation("ClearChargingProfile", _wish(profiles.clear_charging_profile), by_status),
-    SendList: Operation("SendLocalList", _wish(local_list.send_local_list), by_status),
+    SendList: Operation("SendLocalList", _timed_wish(local_list.send_local_list), by_status),
     GetSchedule: Operation("GetCompositeSchedule", _wish(profiles.get_composite_schedule), _schedule),
 }
 """Type of a command's payload → operation."""

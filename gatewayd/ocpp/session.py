@@ -10,13 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
-from gatewayd.ocpp import central, frames, schema
+from gatewayd.ocpp import central, frames, own_triggers, schema
 from gatewayd.ocpp.requests import BadParameter, operation_of
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.site.agenda import Entry
 from gatewayd.site.charge_point import ChargePoint
-from gatewayd.site.codes import CommandCode, CommandError, CommandState, LinkState, QuirkBits, Status, TriggerCode
+from gatewayd.site.codes import CommandCode, CommandError, CommandState, LinkState, QuirkBits
 from gatewayd.site.command import Command, Report, failed
 from gatewayd.site.decision import Request
 
@@ -92,6 +93,8 @@ class Session:
     """Decisions that wait for the BMS on behalf of this connection."""
     starting: dict[StartKey, list[str]] = field(default_factory=dict)
     """StartTransactions that wait for the BMS → the ids of all Calls that said it: one decision answers them all."""
+    _later: Entry | None = None
+    """When the first of those that may not go yet may."""
     closing: bool = False
     """A Close is among the words: nothing that comes after it will be sent."""
     _promised: int = 0
@@ -115,6 +118,10 @@ class Session:
             cp.reconnects += 1
         cp.link, cp.link_state, cp.registered, cp.silent = self, LinkState.open, False, False
         cp.connected_epoch = site.epoch
+        if not cp.bridged:
+            quirks = cp.quirk_profile
+            self.call_timeout_s = quirks.call_timeout_s or self.call_timeout_s
+            self.heartbeat_interval_s = quirks.heartbeat_interval_s or self.heartbeat_interval_s
         self._open = True
         cp.touch_all()
 
@@ -150,11 +157,22 @@ class Session:
             return
         self.heard(now)
         self.charge_point.message_at = now
-        self._take(frames.parse(text), text, now)
+        self._take(self._read(text), text, now)
         if not self._heard:
             self._heard = True
             if not self.charge_point.registered:
                 self.charge_point.bank.site.agenda.at(now + SILENT_BOOT_S, self._came_back)
+
+    def _read(self, text: str | bytes) -> frames.Frame:
+        """The message; where its model is known for faults in its JSON, with those mended (quirk M1)."""
+        frame = frames.parse(text)
+        if not isinstance(frame, frames.BadFrame) or not self.charge_point.quirk_profile.repair_json:
+            return frame
+        mended = frames.parse(frames.repair(text if isinstance(text, str) else text.decode(errors="replace")))
+        if isinstance(mended, frames.BadFrame):
+            return frame
+        self.charge_point.note_quirk(QuirkBits.invalid_json)
+        return mended
 
     def _take(self, frame: frames.Frame, text: str | bytes, now: float) -> None:
         """One message, read and as it came."""
@@ -282,14 +300,7 @@ class Session:
             return
         cp.note_quirk(QuirkBits.no_boot_notification)
         self.register(now)
-        if not cp.booted:
-            boot = Command(CommandCode.TriggerMessage, QUIET, p1=TriggerCode.BootNotification, slot="own/boot")
-            cp.booted = True  # asked once per charge point (quirk C9)
-            self.offer(boot, now)
-        if cp.own_questions and any(connector.status == Status.unknown for connector in cp.real_connectors):
-            # We were started anew, it was not: what it said before nobody knows, and it will not say it again.
-            status = Command(CommandCode.TriggerMessage, QUIET, p1=TriggerCode.StatusNotification, slot="own/status")
-            self.offer(status, now)
+        own_triggers.came_back(cp, now)
 
     # --- Calls to the charge point --------------------------------------------------------------------------
 
@@ -318,7 +329,10 @@ class Session:
     def _pump(self, now: float) -> None:
         """Send the next command unless a Call is open."""
         while self.open_call is None and self.waiting and self._open and not self.closing:
-            command, request, action = self.waiting.pop(next(iter(self.waiting)))
+            slot = self._next_due(now)
+            if slot is None:
+                return
+            command, request, action = self.waiting.pop(slot)
             if not isinstance(command.payload, Payload) and (send := operation_of(command).send) is not None:
                 send(self.charge_point, command, request)
             try:
@@ -332,6 +346,29 @@ class Session:
             self.open_call = OpenCall(call_id, action, command, now, timeout)
             self._send(frames.call(call_id, action, raw), command.durable)
             command.report(Report(CommandState.sent), now)
+
+    def _next_due(self, now: float) -> str | None:
+        """The first of those that wait and may go; None where each has to wait for its time, at which this is asked
+        again."""
+        earliest = inf
+        for slot, (command, _, _) in self.waiting.items():
+            due = self._not_before(command)
+            if due <= now:
+                return slot
+            earliest = min(earliest, due)
+        if self._later is None or not self._later.waiting or self._later.when > earliest:
+            if self._later is not None:
+                self._later.cancel()
+            self._later = self.charge_point.bank.site.agenda.at(earliest, self._pump)
+        return None
+
+    def _not_before(self, command: Command) -> float:
+        """When a command may go out: a start not too soon after the end before it (quirk T10)."""
+        pause_s = self.charge_point.quirk_profile.start_pause_s
+        if not pause_s or command.code is not CommandCode.RemoteStartTransaction:
+            return -inf
+        connector = self.charge_point.connector(command.connector)
+        return -inf if connector is None or connector.stopped_at is None else connector.stopped_at + pause_s
 
     def _conclude(self, report: Report, now: float) -> None:
         call, self.open_call = self.open_call, None
@@ -356,13 +393,3 @@ class Session:
             self.closing = True
             self.words.append(Close(code, reason))
             self.on_word()
-
-
-class _Quiet:
-    """The gateway's own Calls: nobody is told."""
-
-    def report(self, command: Command, report: Report, now: float) -> None:
-        pass
-
-
-QUIET = _Quiet()

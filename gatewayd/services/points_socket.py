@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ RECEIVE_BYTES = 512
 """As on the network: so much is answered before the others' turn."""
 SEND_TIMEOUT_S = 9.0
 """Whoever takes no answer for so long is gone."""
+DURABLE_WAIT_S = 1.0
+"""As on the network: a disk that hangs does not silence the gateway."""
 ACCEPT_PAUSE_S = 0.1
 """After accept() failed for want of descriptors."""
 
@@ -34,10 +37,19 @@ class Program(NamedTuple):
     address: str = "page"
 
 
+async def at_once(_number: int) -> bool:
+    """Durable without a ledger."""
+    return True
+
+
 async def serve(
-    listener: socket.socket, server: Server, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    listener: socket.socket,
+    server: Server,
+    durable: Callable[[int], Awaitable[bool]] = at_once,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; a bug in the server or a bank propagates."""
+    """Serve until cancelled; a bug in the server or a bank propagates. `durable` waits for an entry of the journal."""
     listening = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
     numbers = connected = 0
 
@@ -45,7 +57,7 @@ async def serve(
         nonlocal connected
         connected += 1
         try:
-            await converse(stream, server, program)
+            await converse(stream, server, program, durable)
         finally:
             connected -= 1
 
@@ -67,7 +79,9 @@ async def serve(
             await trio.lowlevel.checkpoint()  # so that it is counted before the next one comes
 
 
-async def converse(stream: trio.abc.Stream, server: Server, program: Program) -> None:
+async def converse(
+    stream: trio.abc.Stream, server: Server, program: Program, durable: Callable[[int], Awaitable[bool]] = at_once
+) -> None:
     """One connection to its end."""
     session = TcpSession(server, program, trio.current_time())
     try:
@@ -78,6 +92,9 @@ async def converse(stream: trio.abc.Stream, server: Server, program: Program) ->
                 if waiting.cancelled_caught or not data:
                     return
                 answers = session.receive(bytes(data), trio.current_time())
+                if session.promise:  # an ack is answered when it is on the disk, here too
+                    with trio.move_on_after(DURABLE_WAIT_S):
+                        await durable(session.promise)
                 with trio.move_on_after(SEND_TIMEOUT_S) as sending:
                     if answers:
                         await stream.send_all(answers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import CommandCode, CommandState, Result, WatchdogAction, WatchdogState
 from gatewayd.site.command import Command, Report
 from gatewayd.site.connector import Connector
@@ -14,6 +15,19 @@ from gatewayd.site.limit_strategy import ZeroRefused
 RETRY_S = 60.0
 """Pause before a ChangeAvailability that failed is tried again."""
 DONE = (Result.Accepted, Result.Scheduled)
+
+
+def registered(cp: ChargePoint, now: float) -> None:
+    """Some models become available only when they are told so at every connection (quirk S10)."""
+    if cp.quirk_profile.availability_on_connect and not cp.watched_only:
+        cp.offer(Command(CommandCode.ChangeAvailability, _Unheard(), p1=cp.whole.operative, slot="own/operative"), now)
+
+
+class _Unheard:
+    """The outcome changes nothing."""
+
+    def report(self, command: Command, report: Report, now: float) -> None:
+        pass
 
 
 def to_withhold(connector: Connector) -> bool:

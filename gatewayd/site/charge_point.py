@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gatewayd.site.agenda import Entry
-from gatewayd.site.codes import CommandError, LinkState, QuirkBits, Role
+from gatewayd.site.codes import CommandError, LinkState, QuirkBits, Role, TriggerCode
 from gatewayd.site.command import Command, CommandMailbox, failed
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Decisions
@@ -18,8 +18,10 @@ from gatewayd.site.limit import OwnProfile
 from gatewayd.site.limit_strategy import LimitStrategy
 from gatewayd.site.local_control import permitted
 from gatewayd.site.owner import Ownership
+from gatewayd.site.quirk_profile import STANDARD, QuirkProfile
 from gatewayd.site.standing import Standing
 from gatewayd.site.tag_list import Held
+from gatewayd.site.timestamp import format_utc
 from gatewayd.site.transaction import Transactions
 from gatewayd.site.upstream_ids import UpstreamIds
 from gatewayd.site.upstream_profiles import UpstreamProfiles
@@ -137,12 +139,14 @@ class ChargePoint:
     send_list_max_length: int | None = None
     held_list: Held | None = None
     """What it accepted of the gateway's authorization list; None: not known."""
-    own_questions: bool = True
-    """Quirk profile: whether the gateway may ask for things of its own accord (quirk B3)."""
+    quirk_profile: QuirkProfile = STANDARD
+    """What its model needs; `take_quirks` sets it."""
+    triggered_at: dict[TriggerCode, float] = field(default_factory=dict)
+    """TriggerMessage → monotonic time at which the gateway last sent it of its own accord (quirk C7)."""
+    triggers_due: dict[TriggerCode, Entry] = field(default_factory=dict)
+    """When it will, where that was too short a while ago."""
     boots: deque[float] = field(default_factory=lambda: deque(maxlen=3))
     """Monotonic times of the last BootNotifications; three within 5 minutes are a loop (quirk B3)."""
-    assume_subprotocol: bool = False
-    """Quirk profile: a handshake that offers no subprotocol means ocpp1.6 (quirk H1)."""
     booted: bool = False
     """A BootNotification was heard since the gateway started."""
     identity: Identity = field(default_factory=Identity)
@@ -162,6 +166,23 @@ class ChargePoint:
         self.decisions = Decisions(self.number)
         self.upstream_ids, self.standing = UpstreamIds(self.number), Standing(self.number)
         self.connectors = [Connector(k, self) for k in range(self.connector_count + 1)]
+
+    def take_quirks(self, profile: QuirkProfile) -> None:
+        """It is of this model; what was learned of it stays."""
+        self.quirk_profile = profile
+        self.limit_strategy = LimitStrategy(
+            profile.limit_purposes,
+            profile.limit_kind,
+            profile.limit_stack_level,
+            profile.limit_unit,
+            profile.limit_clearing,
+            profile.when_zero_refused,
+            self.limit_strategy.learned,
+        )
+
+    def stamp(self, epoch: float) -> str:
+        """A time as it is written to this charge point (ocpp.md, Out; quirk B6)."""
+        return format_utc(epoch, fraction=self.quirk_profile.time_fraction)
 
     @property
     def place(self) -> int:

@@ -97,6 +97,17 @@ class CompositeSchedule:
     """(start in seconds, limit in the rate unit)."""
 
 
+def own_id(purpose: ProfilePurpose, number: int) -> int:
+    """The id of a limit of ours: the same for the same purpose and connector, so that a new one replaces the old."""
+    return OWN_PROFILE_IDS.start + 10 * purpose + number
+
+
+def own_place(profile_id: int) -> ClearProfiles:
+    """Which profile an `own_id` means, for a charge point that is to find it by other things than its id."""
+    purpose, number = divmod(profile_id - OWN_PROFILE_IDS.start, 10)
+    return ClearProfiles(None, number, ProfilePurpose(purpose or ProfilePurpose.TxDefaultProfile))
+
+
 def picked_id(connector: int, purpose: ProfilePurpose, stack_level: int) -> int:
     """The id of a profile that came without one: the same for the same place, since a charge point keeps one profile
     for each purpose and stack level of a connector. 31 bits, as small charge points keep it."""

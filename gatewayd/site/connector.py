@@ -45,6 +45,8 @@ class Connector:
     meter_fresh: bool = False
     transaction: Transaction | None = None
     """The open transaction, else the last one: it stays in the registers until the next start."""
+    stopped_at: float | None = None
+    """Monotonic time of its last StopTransaction."""
     reservation_id: int = 0
     session_count: int = 0
     session_time_total_s: int = 0

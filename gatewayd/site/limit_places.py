@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from gatewayd.site import availability, limit_sending, limit_upstream, remote_stop
 from gatewayd.site.charge_point import ChargePoint
-from gatewayd.site.charging_profile import OWN_PROFILE_IDS, Period, Profile, SetProfile
+from gatewayd.site.charging_profile import Period, Profile, SetProfile, own_id
 from gatewayd.site.codes import LimitResult, ProfileKind, ProfilePurpose, RateUnit
 from gatewayd.site.connector import Connector
 from gatewayd.site.kept import keep
@@ -38,11 +38,6 @@ CLOCK_MARGIN = 4
 
 
 # --- profiles -----------------------------------------------------------------------------------------------------
-
-
-def own_id(purpose: ProfilePurpose, number: int) -> int:
-    """The id of a live limit: the same for the same purpose and connector, so that a new one replaces the old."""
-    return OWN_PROFILE_IDS.start + 10 * purpose + number
 
 
 def profile(cp: ChargePoint, profile_id: int, purpose: ProfilePurpose, wanted: Wanted, now: float) -> Profile:

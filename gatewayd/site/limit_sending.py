@@ -7,16 +7,18 @@ limit that is too high until somebody writes again.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
-from gatewayd.site.charging_profile import ClearProfiles, SetProfile
+from gatewayd.site.charging_profile import ClearProfiles, SetProfile, own_place
 from gatewayd.site.codes import CommandCode, CommandError, CommandState, LimitResult, Result
 from gatewayd.site.command import Command, Report
 from gatewayd.site.connector import Connector
 from gatewayd.site.kept import keep
 from gatewayd.site.limit import FAILED, OwnProfile, Wanted
+from gatewayd.site.limit_strategy import Clearing
 
 RETRY_S = 60.0
 """First pause before a reduction that failed is tried again; it doubles with every failure."""
@@ -139,7 +141,11 @@ def _say(place: Place, wanted: Wanted, now: float, *, quiet: bool = False) -> No
     own = place.own
     order: SetProfile | ClearProfiles | None
     if wanted.nothing:
-        order, profile_id = ClearProfiles(id=own.installed), 0
+        order, profile_id = _clearing(place, own.installed), 0
+        if order is None:
+            own.asked = wanted
+            replace(place, place.instead_of_clearing(), LimitResult.accepted, now)
+            return
     else:
         order = place.order(wanted, now)
         if order is None:
@@ -153,6 +159,17 @@ def _say(place: Place, wanted: Wanted, now: float, *, quiet: bool = False) -> No
     if not quiet:
         place.show(LimitResult.pending)
     _send(place, order, _Sending(place, wanted, profile_id, own.installed), now)
+
+
+def _clearing(place: Place, profile_id: int) -> ClearProfiles | None:
+    """What takes this profile of ours away from a charge point of this model; None: nothing does."""
+    way = place.connector.charge_point.limit_strategy.clearing
+    if way is Clearing.by_purpose:
+        held = place.own.held
+        return dataclasses.replace(
+            own_place(profile_id), stack_level=None if held is None or held.nothing else held.stack_level
+        )
+    return ClearProfiles(id=profile_id) if way is Clearing.by_id else None
 
 
 def _send(place: Place, order: SetProfile | ClearProfiles, origin: _Sending, now: float) -> None:
@@ -233,7 +250,10 @@ class _Sending:
     def _clear_former(self, now: float) -> None:
         """The limit stands under another id now (another purpose was configured): the old one must not outlive it."""
         place = self.place
-        order = ClearProfiles(id=self.before)
+        if (order := _clearing(place, self.before)) is None:
+            return
+        if order.id is None:
+            order = own_place(self.before)  # it lay at whatever level the purpose before had
         command = Command(CommandCode.none, _Unheard(), place.connector.number, payload=order)
         place.connector.charge_point.offer(command, now)
 

@@ -41,6 +41,16 @@ class ZeroRefused(Enum):
     """6 A, and the connector is inoperative while 0 is wanted."""
 
 
+class Clearing(Enum):
+    """How a limit of ours is taken away (quirk S1)."""
+
+    by_id = "by_id"
+    by_purpose = "by_purpose"
+    """By connector, purpose and, where it is known, stack level."""
+    ceiling = "ceiling"
+    """Not at all: the ceiling is sent in its place."""
+
+
 @dataclass(slots=True)
 class LimitStrategy:
     """The way one charge point is told its limits. A quirk profile fills it; what is learned is kept."""
@@ -51,6 +61,7 @@ class LimitStrategy:
     """Only this one, or HIGHEST; None: 0, above the fallback 1. With 0 there is no room for a fallback."""
     rate_unit: RateUnit | None = None
     """Only this one; None: as written, where `rate_units` does not say otherwise."""
+    clearing: Clearing = Clearing.by_id
     when_zero_refused: ZeroRefused = ZeroRefused.minimum
     learned: int = ProfilePurpose.unset
     """The purpose that was accepted first; kept. Later refusals then mean the limit, not the purpose."""

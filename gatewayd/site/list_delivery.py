@@ -63,7 +63,7 @@ class Delivery:
         """Begin; asks for the size of a piece first where that matters and is not known."""
         changes = self._changes()
         entries = len(changes.puts) + len(changes.deletes)
-        if entries > 1 and self._cp.send_list_max_length is None and self._cp.own_questions:
+        if entries > 1 and self._cp.send_list_max_length is None and self._cp.quirk_profile.own_questions:
             command = Command(CommandCode.GetConfiguration, _Asking(self), key=SEND_LIST_MAX_LENGTH.name)
             self._cp.offer(command, now)
         else:

@@ -128,6 +128,11 @@ class Meter:
     session_reading_wh: float | None = None
     """Only with `session_register`: the register as it last read."""
 
+    @property
+    def register_wh(self) -> float | None:
+        """The energy register as it reads, which is what the charge point's own meterStart and meterStop count."""
+        return self.energy_active_import_wh if self.session_reading_wh is None else self.session_reading_wh
+
 
 def feed(
     meter: Meter,
@@ -294,11 +299,14 @@ class _Entry:
             return
         if session_register:
             before_wh = meter.session_reading_wh
-            if before_wh is not None and round(reading_wh) < round(before_wh):
+            if before_wh is None:  # what it read until now counted all that ever flowed
+                meter.sessions_before_wh = meter.energy_active_import_wh or 0.0
+            elif round(reading_wh) < round(before_wh):
                 meter.sessions_before_wh += before_wh
             meter.session_reading_wh = reading_wh
             meter.energy_active_import_wh = meter.sessions_before_wh + reading_wh
             return
+        meter.session_reading_wh = None
         before_wh = meter.energy_active_import_wh
         # Compared as the register shows it: parts of a Wh come and go with the unit a model happens to use.
         if before_wh is not None and round(reading_wh) < round(before_wh):

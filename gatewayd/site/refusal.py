@@ -51,6 +51,9 @@ class Cause(StrEnum):
     tls_failed = auto()
     address_not_allowed = auto()
     too_many_clients = auto()
+    wrong_unit_id = auto()
+    writes_off = auto()
+    not_modbus_tcp = auto()
 
 
 CLOCKS = "Set the clocks of charge point and gateway."
@@ -103,6 +106,11 @@ REMEDIES: dict[Cause, str] = {
     Cause.tls_failed: "Update the charge point's firmware. If that is no help, report what was said.",
     Cause.address_not_allowed: "Add the address to [modbus.tcp] allow.",
     Cause.too_many_clients: "Close a Modbus client that is not needed, or raise [modbus.tcp] max_clients (6 at most).",
+    Cause.wrong_unit_id: """Set the client to a unit id that the gateway answers at: [modbus] unit_id, and one more for
+        each further 20 charge points.""",
+    Cause.writes_off: "Set [modbus] writes to true, if this client is to write.",
+    Cause.not_modbus_tcp: """Set the client to Modbus TCP without TLS. RTU over TCP is another protocol, and there is
+        nothing here for a web browser.""",
 }
 """Cause → what to do, for whoever stands before the charge point. Nothing here may name what a peer wrote."""
 

@@ -11,6 +11,7 @@ from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Request
 from gatewayd.site.journal import RenumberTransaction, SaveFact, SaveTransaction
 from gatewayd.site.kept import keep
+from gatewayd.site.quirk_profile import EnergyRegister
 from gatewayd.site.timestamp import FUTURE_TOLERANCE_S
 from gatewayd.site.transaction import Transaction, lone_stop, whole
 
@@ -46,13 +47,15 @@ def start(
     reservation_id: int | None,
     epoch: float,
     transaction_id: int | None = None,
+    *,
+    over: bool = False,
 ) -> Transaction:
     """A StartTransaction was decided: a new transaction is open, durable with the journal entry just written. Its id
     is `transaction_id` where a central system upstream decided.
 
     Of two on one connector the older is closed as incomplete: nearly always the one that was open, but not where an
     offline queue brings a session that was over before that one began. So is one on a connector that is not
-    configured, since nothing else would ever close it."""
+    configured, since nothing else would ever close it; and one that is `over` as it comes (quirk T9)."""
     given = new_id(charge_point) if transaction_id is None else transaction_id
     transaction = Transaction(
         given, number, id_tag, start_epoch, meter_start_wh, meter_start_wh, start_stamp=stamp, answer=answer
@@ -60,8 +63,10 @@ def start(
     old = charge_point.transactions.open_on(number)
     if old is not None and start_epoch < old.start_epoch - FUTURE_TOLERANCE_S:
         transaction.abandon(old.start_epoch)
-    elif charge_point.connector(number) is None:
+    elif over or charge_point.connector(number) is None:
         transaction.abandon(start_epoch)
+        if old is not None:
+            abandon(charge_point, old, min(epoch, start_epoch))
     elif old is not None:
         abandon(charge_point, old, min(epoch, start_epoch))
     _open(charge_point, transaction)
@@ -147,13 +152,15 @@ def stop(
         found.stop(stop_epoch, meter_stop_wh, reason)
         site.journal.write(SaveTransaction(charge_point.number, found))
         _count(charge_point, found, counted_s)
+    connector = charge_point.connector(found.connector)
+    if connector is not None:
+        connector.stopped_at = site.now
     if meter_stop_wh < found.meter_start_wh:
         charge_point.note_quirk(QuirkBits.energy_backwards)
     _inform(charge_point, Request(
         RequestType.StopTransaction, found.connector, stop_epoch, meter_stop_wh, found.id, reason=reason,
         id_tag=id_tag or found.id_tag, session_energy_wh=found.energy_wh, transaction_start=found.start_epoch,
     ))  # fmt: skip
-    connector = charge_point.connector(found.connector)
     if connector is not None:
         connector.touch()
     return found
@@ -226,7 +233,7 @@ def metered(connector: Connector, transaction_id: int | None, epoch: float) -> i
     charge_point = connector.charge_point
     site = charge_point.bank.site
     transaction = connector.open_transaction
-    reading = connector.meter.energy_active_import_wh
+    reading = _register_wh(connector, transaction_id)
     if transaction_id is not None and (transaction is None or transaction.id != transaction_id):
         known = charge_point.transactions.by_id(transaction_id)
         if known is not None:
@@ -245,6 +252,14 @@ def metered(connector: Connector, transaction_id: int | None, epoch: float) -> i
     if reading is not None and transaction.last_wh < reading < ENERGY_SANE_WH:
         transaction.last_wh = whole(reading)
     return site.journal.reading(charge_point.number, transaction, site.now)
+
+
+def _register_wh(connector: Connector, transaction_id: int | None) -> float | None:
+    """The reading that counts for a transaction; None where it counts something else (quirk M9)."""
+    register = connector.charge_point.quirk_profile.energy_register
+    if transaction_id is None and register is EnergyRegister.session_in_transaction:
+        return None
+    return connector.meter.register_wh
 
 
 def _credit(connector: Connector, transaction: Transaction, reading: float | None) -> int:
@@ -267,7 +282,7 @@ def _adopt(connector: Connector, transaction_id: int, epoch: float) -> Transacti
     known = _take_over(charge_point, transaction_id)
     if known is None:
         return None
-    reading = whole(connector.meter.energy_active_import_wh or 0)
+    reading = whole(connector.meter.register_wh or 0)
     transaction = Transaction(known, connector.number, "", epoch, reading, reading, incomplete=True)
     _open(charge_point, transaction)
     return transaction

@@ -119,7 +119,7 @@ def _withhold(charge_point: ChargePoint, now: float) -> None:
 def attach(site: Site) -> None:
     """Have limits and watchdog follow what happens: fallback first, then the live limits above it."""
     site.on_touch = _changed
-    site.on_registered += [fallback.registered, limits.registered, _withhold]
+    site.on_registered += [fallback.registered, limits.registered, availability.registered, _withhold]
     site.on_profiles_changed += [fallback.registered, limits.registered]
     site.on_lost += [fallback.lost, limits.lost]
 

@@ -11,7 +11,10 @@ from tests.house.sources import PROJECT, expect_none, modules, parse, plant
 # From the ground up. A name stands for the module and everything inside the package of that name.
 GATEWAY = (
     ("hal.contract",),
-    ("gatewayd.site", "gatewayd.config", "gatewayd.config_tables", "gatewayd.config_values", "gatewayd.config_rules"),
+    (
+        *("gatewayd.site", "gatewayd.config", "gatewayd.config_tables", "gatewayd.config_values"),
+        *("gatewayd.config_rules", "gatewayd.config_quirks", "gatewayd.quirks", "gatewayd.quirk_profiles"),
+    ),
     ("gatewayd.points",),
     ("gatewayd.modbus", "gatewayd.ocpp"),
     ("gatewayd.view",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -19,6 +20,7 @@ from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Decisions
 from gatewayd.site.journal import Journal, SaveFact, SaveReading, SaveTransaction
 from gatewayd.site.model import Site
+from gatewayd.site.quirk_profile import QuirkProfile
 from gatewayd.site.transaction import Transactions
 from tests.journeys import chaos
 from tests.journeys.invariant import Invariant
@@ -129,11 +131,9 @@ def does_not_know_a_start_that_comes_again(proper: Any, *arguments: Any) -> None
     return None
 
 
-@instead(Site, "add_charge_point")
-def asks_nobody_for_a_status(proper: Any, *arguments: Any) -> ChargePoint:
-    charge_point: ChargePoint = proper(*arguments)
-    charge_point.own_questions = False
-    return charge_point
+@instead(ChargePoint, "take_quirks")
+def asks_nobody_for_a_status(proper: Any, charge_point: ChargePoint, profile: QuirkProfile) -> None:
+    proper(charge_point, replace(profile, own_questions=False))
 
 
 TWINS = (

@@ -13,6 +13,7 @@ from gatewayd.ocpp.schema_core import RemoteStartTransaction
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.site.charging_profile import ClearProfiles, GetSchedule, Period, Profile, SetProfile
 from gatewayd.site.codes import ProfileKind, ProfilePurpose, ProfileRecurrency, RateUnit
+from gatewayd.site.timestamp import format_utc
 from tests.ocpp.standard import is_valid
 
 U32, I32 = st.integers(0, 2**32 - 1), st.integers(-(2**31), 2**31 - 1)
@@ -47,7 +48,7 @@ def sent(payload: Payload) -> Any:
 
 @given(connector=st.integers(0, 7), profile=PROFILES)
 def test_every_profile_goes_out_valid(connector: int, profile: Profile) -> None:
-    text = sent(profiles.set_charging_profile(SetProfile(connector, profile)))["csChargingProfiles"]
+    text = sent(profiles.set_charging_profile(SetProfile(connector, profile), format_utc))["csChargingProfiles"]
     limits = [round(10 * p["limit"]) for p in text["chargingSchedule"]["chargingSchedulePeriod"]]
     assert limits == [period.limit for period in profile.periods]
     assert ("recurrencyKind" in text) == bool(profile.recurrency)
@@ -56,7 +57,7 @@ def test_every_profile_goes_out_valid(connector: int, profile: Profile) -> None:
 
 @given(profile=PROFILES.filter(lambda profile: profile.transaction_id is None))
 def test_every_profile_without_a_transaction_goes_with_a_remote_start(profile: Profile) -> None:
-    sent(RemoteStartTransaction("TAG", 1, profiles.charging_profile(profile)))
+    sent(RemoteStartTransaction("TAG", 1, profiles.charging_profile(profile, format_utc)))
 
 
 @given(

@@ -8,6 +8,7 @@ import pytest
 
 from gatewayd.ocpp.questions import Questions
 from gatewayd.site.codes import FeatureBits
+from gatewayd.site.quirk_profile import QuirkProfile
 from tests.kit import Frame, Kit, WireEnd
 from tests.ocpp.standard import is_valid
 
@@ -141,7 +142,7 @@ def test_refusals_do_not_end_it_but_silence_does() -> None:
 
 def test_never_for_a_model_that_takes_them_amiss() -> None:
     kit, end = ready()
-    kit.site.charge_points["CP001"].own_questions = False
+    kit.site.charge_points["CP001"].take_quirks(QuirkProfile(own_questions=False))
     kit.run_for(60)
     assert end.calls() == []
 

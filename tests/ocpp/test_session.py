@@ -27,6 +27,7 @@ from gatewayd.site.codes import (
     TriggerCode,
 )
 from gatewayd.site.command import Command, Report
+from gatewayd.site.quirk_profile import QuirkProfile
 from tests.kit import Frame, Kit, WireEnd
 from tests.ocpp import hostile, hostile_run
 
@@ -124,7 +125,7 @@ class TestRegistration:
         for number in range(3):
             end = kit.connect()
             end.send("Heartbeat", {})
-            kit.run_for(6)
+            kit.run_for(36)  # none of its own triggers comes again within 30 s
             asked = [call.payload["requestedMessage"] for call in end.calls()]
             assert asked == (["StatusNotification"] if number else ["BootNotification"])
             end.disconnect()
@@ -149,7 +150,7 @@ class TestRegistration:
 
     def test_it_is_not_asked_where_it_must_not_be_asked_anything(self) -> None:
         kit = Kit()
-        kit.site.charge_points["CP001"].own_questions = False
+        kit.site.charge_points["CP001"].take_quirks(QuirkProfile(own_questions=False))
         end = kit.connect()
         end.send("Heartbeat", {})
         kit.run_for(6)

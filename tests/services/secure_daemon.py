@@ -56,12 +56,16 @@ class Daemon:
         self.paths.config.write_text(toml)
         await self.gateway.reload()
 
+    async def refusal_noted(self) -> None:
+        """There is one."""
+        with trio.fail_after(10):
+            while not self.gateway.site.refusals.latest:  # noqa: ASYNC110  nobody announces it
+                await trio.sleep(0.005)
+
     async def refusal(self) -> Refusal:
         """The latest one, when it comes; then it is forgotten."""
+        await self.refusal_noted()
         refusals = self.gateway.site.refusals
-        with trio.fail_after(10):
-            while not refusals.latest:  # noqa: ASYNC110  nobody announces it
-                await trio.sleep(0.005)
         found = refusals.latest[0].refusal
         self.gateway.site.refusals = type(refusals)()
         return found

@@ -30,6 +30,7 @@ from gatewayd.services.ocpp_listener.link import (
 from gatewayd.services.ocpp_listener.listener import HALF_OPEN_MAX, LINGER_BYTES
 from gatewayd.services.ocpp_listener.peer_log import LOG_BURST
 from gatewayd.site.codes import LinkState, QuirkBits, Status
+from gatewayd.site.quirk_profile import QuirkProfile
 from gatewayd.site.reading_pace import WAIT_MAX_S
 from tests.ocpp.test_handshake import QUICK
 from tests.services.ocpp_peer import (
@@ -170,7 +171,7 @@ class TestWhoMayConnect:
 
     async def test_unless_its_quirk_profile_assumes_ours(self, autojump_clock: MockClock) -> None:
         async with standing() as it:
-            it.charge_points["CP001"].assume_subprotocol = True
+            it.charge_points["CP001"].take_quirks(QuirkProfile(assume_subprotocol=True))
             peer = await it.dial()
             await peer.send(request(without=b"Sec-WebSocket-Protocol"))
             status, headers = await peer.response()

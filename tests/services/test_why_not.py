@@ -50,6 +50,7 @@ password = "secret"
 min_security_profile = 2
 """
 )
+READ_ONLY = "[modbus]\nwrites = false\n" + TOML
 CERTIFIED = TOML.replace(TLS, f'{TLS}client_ca = """{pem(OWN)}"""\n')
 RIGHT, WRONG = basic("CP002", "secret"), basic("CP002", "guess")
 
@@ -180,6 +181,21 @@ async def blocked_address(it: Daemon) -> int:
     return 0
 
 
+def modbus(frame: bytes) -> Callable[[Daemon], Awaitable[int]]:
+    """A BMS that sends this, from an address that is allowed."""
+
+    async def attempt(it: Daemon) -> int:
+        async with await trio.open_tcp_stream(HOST, it.ports["modbus_tcp"]) as stream:
+            await stream.send_all(frame)
+            await it.refusal_noted()
+        return 0
+
+    return attempt
+
+
+READ_UNIT_7 = bytes.fromhex("000100000006070300000001")
+WRITE_HEARTBEAT = bytes.fromhex("000100000006010600090001")
+RTU_OVER_TCP = bytes.fromhex("010300000001840a")
 Fault = Callable[[Daemon], Awaitable[int]]
 FAULTS: list[tuple[Fault, str, Cause, int, str, str]] = [
     (wrong_identity, TOML, Cause.unknown_identity, 404, "CP01", "Add a [[charge_point]]"),
@@ -205,6 +221,9 @@ FAULTS: list[tuple[Fault, str, Cause, int, str, str]] = [
     (showing(OWN, dates=FUTURE), CERTIFIED, Cause.certificate_not_yet_valid, 0, "", "clocks"),
     (showing(OWN, "CP002"), CERTIFIED, Cause.certificate_name, 403, "CP001", "common name"),
     (blocked_address, TOML, Cause.address_not_allowed, 0, "", "[modbus.tcp] allow"),
+    (modbus(READ_UNIT_7), TOML, Cause.wrong_unit_id, 0, "", "[modbus] unit_id"),
+    (modbus(WRITE_HEARTBEAT), READ_ONLY, Cause.writes_off, 0, "", "[modbus] writes"),
+    (modbus(RTU_OVER_TCP), TOML, Cause.not_modbus_tcp, 0, "", "RTU over TCP"),
 ]
 
 

@@ -239,6 +239,7 @@ class Site:
     ports: dict[str, int | None]
     modbus_host: str
     ocpp_host: str
+    metrics_host: str
     unit: int
     coding: Coding
     charge_points: list[dict[str, Any]]
@@ -254,6 +255,7 @@ class Site:
             json.loads(places.ports.read_text()),
             reachable(modbus.get("tcp", {}).get("host", "0.0.0.0")),
             reachable(ocpp.get("host", "0.0.0.0")),
+            reachable(configuration.get("metrics", {}).get("host", "127.0.0.1")),
             modbus.get("unit_id", 1),
             coding,
             sorted(configuration.get("charge_point", []), key=lambda entry: entry["number"]),
@@ -293,6 +295,8 @@ async def tell_where(places: Places, site: Site, page_address: str = "") -> None
         show(f"  OCPP           ws://{site.ocpp_host}:{ports['ocpp']}/ocpp/<identity>")
     if page_address:
         show(f"  web page       {page_address}    (the first visit sets the password)")
+    if ports["metrics"] is not None:
+        show(f"  metrics        http://{site.metrics_host}:{ports['metrics']}/metrics")
     show(f"  push button    echo 1 > {places.board}/button    (0 lets it go; LEDs: cat {places.board}/led_*)")
     show("                 held at the start for 10 s it is a factory reset")
     if ports["modbus_tcp"] is not None:

@@ -12,6 +12,7 @@ from gatewayd.assembly import build_site, build_units, restore_site
 from gatewayd.services.ledger.database import Restored
 from gatewayd.site.codes import Authorization, CommandError, CommandState, Result
 from gatewayd.site.journal import ClearTags, SaveFact, SaveTag
+from gatewayd.site.quirk_profile import QuirkProfile
 from gatewayd.site.tag_list import Tag
 from tests.kit import EPOCH, START, Frame, Kit, WireEnd
 from tests.ocpp.standard import is_valid
@@ -462,7 +463,7 @@ def test_the_size_of_a_piece_is_asked_for_once(value: str, sizes: list[int]) -> 
 @pytest.mark.parametrize("way", ["unknown key", "refused", "silent", "forbidden"])
 def test_without_an_answer_small_pieces_go_out(way: str) -> None:
     kit, bms, end = ready(size=None)
-    kit.site.charge_points["CP001"].own_questions = way != "forbidden"
+    kit.site.charge_points["CP001"].take_quirks(QuirkProfile(own_questions=way != "forbidden"))
     bms.put(*(f"tag-{i}" for i in range(11)))
     bms.commit(SEND_FULL, charge_point=1)
     if way == "unknown key":

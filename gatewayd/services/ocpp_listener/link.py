@@ -6,6 +6,7 @@ What goes wrong in the session is a bug of ours: it leaves as `SessionBug`, whic
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -291,15 +292,17 @@ class Link:
 
     async def _watch(self, nursery: trio.Nursery) -> None:
         """Ping; notice silence; end a dead link. Any frame counts as a sign of life (quirks C2 to C4)."""
-        charge_point, rules, ping_at = self.session.charge_point, self.rules, trio.current_time()
+        charge_point, rules = self.session.charge_point, self.rules
+        pings = charge_point.quirk_profile.ping
+        ping_at = trio.current_time() if pings else math.inf
         while True:
             now = trio.current_time()
             if self._challenge.is_set() or now >= ping_at:
                 if now >= ping_at and self._pings_open and not self._pongs:
                     charge_point.note_quirk(QuirkBits.no_pong)
-                if self._pings_open < PINGS_OPEN_MAX:
+                if pings and self._pings_open < PINGS_OPEN_MAX:
                     nursery.start_soon(self._ping)
-                self._challenge, ping_at = trio.Event(), now + rules.ping_interval_s
+                self._challenge, ping_at = trio.Event(), now + rules.ping_interval_s if pings else math.inf
             interval = (
                 rules.ping_interval_s if self._pongs else max(rules.ping_interval_s, self.session.heartbeat_interval_s)
             )

@@ -208,7 +208,9 @@ class Listener:
         name, rules = upgrade.identity, self.rules
         async with self._doors[name]:
             charge_point = self._site.charge_points.get(name)
-            welcome = charge_point is not None and (upgrade.agreed is not None or charge_point.assume_subprotocol)
+            welcome = charge_point is not None and (
+                upgrade.agreed is not None or charge_point.quirk_profile.assume_subprotocol
+            )
             if welcome and not admission.authenticated:
                 await self._dispute(name)
             partner = None
