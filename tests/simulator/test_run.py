@@ -115,7 +115,8 @@ def test_the_peers_move_the_registers(start: type[Running]) -> None:
     code, seconds, rest = running.end(signal.SIGINT)
     assert code == 0
     assert seconds < 5
-    assert rest.count("EVDisconnected") == 2  # the cars leave before the lights go out
+    ends = [line for line in rest.splitlines() if "transaction ends" in line and "EVDisconnected" in line]
+    assert len(ends) == 2  # the cars leave before the lights go out; the BMS may still note it, or not
 
 
 def test_it_says_so_when_the_gateway_dies(start: type[Running]) -> None:
