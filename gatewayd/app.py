@@ -110,7 +110,7 @@ class Gateway:
             on_frame=self.observers.frame,
             on_link=self.observers.link,
         )
-        self._certificates = Certificates(paths.state, self.site, self.listener.show_certificate)
+        self._certificates = Certificates(paths.state, self.site, self.listener.show_certificate, paths.run)
         self._ports: dict[str, int | None] = dict.fromkeys(("modbus_tcp", "ocpp", "ocpp_tls", "web", "metrics"))
         self.observers.ports = self._ports
         self._running = RunningServices()

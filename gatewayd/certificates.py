@@ -19,7 +19,7 @@ import trio
 
 from gatewayd.config_tables import Config, OcppTls, OcppUpstream
 from gatewayd.services import tls
-from gatewayd.services.authority import Authority
+from gatewayd.services.authority import Authority, write_atomically
 from gatewayd.services.own_names import own_names
 from gatewayd.services.tls import UnusableCertificate
 from gatewayd.site.certificate import Signed, UnusableRequest
@@ -31,8 +31,12 @@ LOOK_AGAIN_S = 60.0
 """How often names, dates and the user's files are looked at: a new address is in the certificate a minute later."""
 CERTIFIED = 3
 """The security profile that is shown by a certificate."""
-AUTHORITY, CERTIFICATE = "authority", "certificate"
+AUTHORITY, CERTIFICATE, PAGE = "authority", "certificate", "page_certificate"
 """What may be missing, by its name among the site's troubles."""
+
+
+PAGE_FILE, PAGE_MODE = "page.pem", 0o640
+"""Key and chain for the page's HTTPS, beside the sockets: for the page's group, and gone with the power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,16 @@ class _Shown:
 class Certificates:
     """Of one gateway; its files stand in the state directory. Signs for charge points, too."""
 
-    def __init__(self, directory: Path, site: Site, show: Callable[[ssl.SSLContext | None], None]) -> None:
-        """`show` hears what the TLS listener is to use; None: there is nothing that it could."""
-        self._directory, self._site, self._show = directory, site, show
+    def __init__(
+        self,
+        directory: Path,
+        site: Site,
+        show: Callable[[ssl.SSLContext | None], None],
+        run: Path | None = None,
+    ) -> None:
+        """`show` hears what the TLS listener is to use; None: there is nothing that it could. `run`: where the page
+        finds its own; None: it has none."""
+        self._directory, self._site, self._show, self._run = directory, site, show, run
         self._authority: Authority | None = None
         self._made_as: tuple[str, str] | None = None
         self._shown: _Shown | None = None
@@ -76,7 +87,7 @@ class Certificates:
             ask = any(charge_point.certificate_until for charge_point in site.charge_points.values())
             await trio.to_thread.run_sync(partial(self.refresh, config, site.epoch, ask=ask))
             self._show(self.context)
-            for name in (AUTHORITY, CERTIFICATE):
+            for name in (AUTHORITY, CERTIFICATE, PAGE):
                 site.trouble(name, there=name in self.troubles)
             site.signer = self if self._authority is not None else None
 
@@ -98,6 +109,21 @@ class Certificates:
             self._trouble(CERTIFICATE, "")
         except (OSError, UnusableCertificate) as error:
             self._trouble(CERTIFICATE, str(error))
+        try:
+            self._publish_page(config, now)
+            self._trouble(PAGE, "")
+        except OSError as error:
+            self._trouble(PAGE, f"the page's certificate cannot be published: {error}")
+
+    def _publish_page(self, config: Config, now: datetime) -> None:
+        """Written only when it is another: the page looks at the file to notice."""
+        if self._run is None or self._authority is None or config.web.port < 0:
+            return
+        issued = self._authority.server(_names(config, config.web.host), now=now, who="page")
+        file, text = self._run / PAGE_FILE, issued.key + issued.certificate
+        if not file.exists() or file.read_text(encoding="ascii") != text:
+            self._run.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, text, PAGE_MODE)
 
     def _open_authority(self, config: Config, now: datetime) -> None:
         wanted = config.gateway.name, config.ocpp.tls.key_type
@@ -114,9 +140,7 @@ class Certificates:
             return shown
         if own is None:
             raise UnusableCertificate("ocpp.tls.certificate", "without an authority the gateway has none to show")
-        fixed = config.network.address.partition("/")[0] if config.network.mode == "static" else ""
-        names = own_names(config.gateway.name, config.ocpp.host, fixed)
-        issued = own.server(names, now=now)
+        issued = own.server(_names(config, config.ocpp.host), now=now)
         return replace(shown, certificate=issued.certificate, key=issued.key)
 
     def _trouble(self, name: str, why: str) -> None:
@@ -143,6 +167,12 @@ class Certificates:
         if self._authority is None:
             raise UnusableRequest("the gateway's own authority cannot be used")
         return self._authority
+
+
+def _names(config: Config, host: str) -> list[str]:
+    """What somebody may call this gateway who dials a listener at `host`."""
+    fixed = config.network.address.partition("/")[0] if config.network.mode == "static" else ""
+    return list(own_names(config.gateway.name, host, fixed))
 
 
 def _configured(table: OcppTls) -> _Shown:

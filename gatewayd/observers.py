@@ -42,6 +42,8 @@ SNAPSHOT_PAUSE_S = 0.2
 """Between two, whatever happens: one of a thousand charge points takes 40 ms to make."""
 MISFIT_EVERY_S, MISFITS_MAX = 10.0, 100
 """A client that polls in vain is told of so often; so many are remembered for that, as many as refusals."""
+RELOAD_PAUSE_S = 0.5
+"""Between two readings of the configuration that somebody asked for: each may start services anew."""
 AGAIN = 1012
 """WebSocket close code "service restart": the charge point dials again."""
 
@@ -96,7 +98,8 @@ class Observers:
         self._identify_until = 0.0
         self._plant = exposition.Plant(site)
         self._snapshot, self._snapshot_at, self._stale = b"", -SNAPSHOT_AGE_S, True
-        self._making = trio.Lock()
+        self._making, self._reading_again = trio.Lock(), trio.Lock()
+        self._read_again_at = -RELOAD_PAUSE_S
         self.publisher = Publisher(self._wanted)
         site.on_trouble = self._trouble
         site.journal.on_transaction = self._transaction
@@ -276,7 +279,10 @@ class Observers:
 
     async def _act(self, request: Do) -> dict[str, Any]:
         if request.what == "reload":
-            reading = await self._reload()
+            async with self._reading_again:
+                await trio.sleep_until(self._read_again_at + RELOAD_PAUSE_S)
+                reading = await self._reload()
+                self._read_again_at = trio.current_time()
             members = reading.members()
             return request.answer(ok=not reading.faults, **members)
         if request.what == "identify":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import stat
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import trustme
 from cryptography import x509
 
 from gatewayd import config
-from gatewayd.certificates import AUTHORITY, CERTIFICATE, Certificates, faults, upstream_context
+from gatewayd.certificates import AUTHORITY, CERTIFICATE, PAGE, Certificates, faults, upstream_context
 from gatewayd.services.authority import SERVER_LIFE
 from gatewayd.services.tls import UnusableCertificate
 from gatewayd.site.codes import GatewayState
@@ -42,6 +43,54 @@ def names(certificate: x509.Certificate) -> list[str]:
 
 def certificates(state: Path) -> Certificates:
     return Certificates(state, Site(), lambda context: None)
+
+
+class TestOfThePage:
+    TOML = '[ocpp.tls]\nkey_type = "ec"\n'
+
+    def made(self, folder: Path, toml: str = TOML) -> tuple[Certificates, Path]:
+        (folder / "state").mkdir(exist_ok=True)
+        found = Certificates(folder / "state", Site(), lambda context: None, folder / "run")
+        found.refresh(config.parse(toml, "c.toml"), EPOCH)
+        return found, folder / "run" / "page.pem"
+
+    def test_has_a_key_of_its_own_that_its_group_may_read(self, tmp_path: Path) -> None:
+        made, file = self.made(tmp_path, TLS)
+        assert made.troubles == {}
+        assert stat.S_IMODE(file.stat().st_mode) == 0o640
+        state = tmp_path / "state"
+        assert (state / "page.key").read_text() in file.read_text()
+        assert (state / "page.key").read_text() != (state / "server.key").read_text()
+        assert stat.S_IMODE((state / "page.key").stat().st_mode) == 0o600
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        chain = x509.load_pem_x509_certificates(file.read_bytes())
+        assert certificate_of(state / "authority.pem") == chain[1]
+        chain[0].verify_directly_issued_by(chain[1])
+        assert "192.168.100.246" in names(chain[0])
+
+    def test_stays_over_restarts_and_is_written_only_when_it_is_another(self, tmp_path: Path) -> None:
+        made, file = self.made(tmp_path)
+        before, text = file.stat().st_ino, file.read_text()
+        made.refresh(config.parse(self.TOML, "c.toml"), EPOCH + DAY_S)
+        assert file.stat().st_ino == before
+        file.unlink()  # the power went: what is in /run is gone
+        assert self.made(tmp_path)[1].read_text() == text
+        assert self.made(tmp_path, '[gateway]\nname = "other"\n' + self.TOML)[1].read_text() != text
+
+    def test_is_none_where_there_is_no_page_or_nowhere_to_put_it(self, tmp_path: Path) -> None:
+        assert not self.made(tmp_path, "[web]\nport = -1\n" + self.TOML)[1].exists()
+        certificates(tmp_path / "state").refresh(config.parse(self.TOML, "c.toml"), EPOCH)
+        assert not (tmp_path / "state" / "page.key").exists()
+
+    def test_a_place_that_takes_nothing_is_a_trouble_and_no_crash(self, tmp_path: Path) -> None:
+        (tmp_path / "run").write_text("")
+        made, _ = self.made(tmp_path)
+        assert set(made.troubles) == {PAGE}
+
+
+def certificate_of(file: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(file.read_bytes())
 
 
 class TestOfItsOwn:

@@ -7,6 +7,7 @@ Made on the first start in the state directory, so no two gateways share a key (
 | `authority.pem` | the authority's certificate, to be installed in charge points and browsers | 644 |
 | `authority.key` | its key | 600 |
 | `server.pem`, `server.key` | what the gateway shows on TLS listeners, signed by the authority | 644, 600 |
+| `page.pem`, `page.key` | what the page shows, with a key of its own: another program holds it | 644, 600 |
 
 The server certificate is renewed when a third of its life is left, or when the gateway's names have changed. Its key
 stays: it may stand in a request at somebody else's authority, or be pinned in a charge point.
@@ -64,8 +65,8 @@ class Authority:
     def __init__(self, directory: Path, name: str, key_type: str = "rsa", *, now: datetime) -> None:
         """Load the authority in `directory`, or make one of `key_type` rsa or ec. Raises OSError, ValueError."""
         self._directory, self._name, self._key_type = directory, name, key_type
-        self._read_key: tuple[bytes, object] | None = None
-        """The server's key as it stood in its file: reading one takes as long as using it a hundred times."""
+        self._read_keys: dict[str, tuple[bytes, object]] = {}
+        """Servers' keys as they stood in their files: reading one takes as long as using it a hundred times."""
         certificate_file, key_file = directory / "authority.pem", directory / "authority.key"
         if certificate_file.exists() and key_file.exists():
             self._certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
@@ -99,9 +100,9 @@ class Authority:
         """Python 3.13 refuses certificates that do not name their issuer's key."""
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
-    def server(self, names: Iterable[str], *, now: datetime) -> Issued:
-        """The gateway's own certificate for these host names and addresses, renewed when that is due."""
-        certificate_file, key_file = self._directory / "server.pem", self._directory / "server.key"
+    def server(self, names: Iterable[str], *, now: datetime, who: str = "server") -> Issued:
+        """The certificate of `who` for these host names and addresses, renewed when that is due."""
+        certificate_file, key_file = self._directory / f"{who}.pem", self._directory / f"{who}.key"
         wanted = sorted(set(names))
         try:
             found = x509.load_pem_x509_certificates(certificate_file.read_bytes())[0]
@@ -109,26 +110,26 @@ class Authority:
                 _alternative_names(found) == wanted
                 and not is_due(found, now)
                 and found.issuer == self._certificate.subject
-                and found.public_key() == self._server_key().public_key()
+                and found.public_key() == self._server_key(who).public_key()
             ):
                 return Issued(certificate_file.read_text(), key_file.read_text())
         except (OSError, ValueError):
             pass
-        issued = self._issue_server(wanted, self._server_key(), now)
+        issued = self._issue_server(wanted, self._server_key(who), now)
         write_atomically(certificate_file, issued.certificate, 0o644)
         return issued
 
-    def _server_key(self) -> PrivateKey:
+    def _server_key(self, who: str = "server") -> PrivateKey:
         """The present one, or a new one where there is none of this kind."""
-        file = self._directory / "server.key"
+        file = self._directory / f"{who}.key"
         kind = ec.EllipticCurvePrivateKey if self._key_type == "ec" else rsa.RSAPrivateKey
         try:
             text = file.read_bytes()
-            if self._read_key is None or self._read_key[0] != text:
-                self._read_key = text, serialization.load_pem_private_key(text, None)
+            if self._read_keys.get(who, (b"",))[0] != text:
+                self._read_keys[who] = text, serialization.load_pem_private_key(text, None)
         except (OSError, ValueError):
-            self._read_key = None
-        key = self._read_key[1] if self._read_key else None
+            self._read_keys.pop(who, None)
+        key = self._read_keys[who][1] if who in self._read_keys else None
         if not isinstance(key, kind):
             key = new_key(self._key_type)
             write_private(file, key_pem(key))

@@ -29,8 +29,8 @@ UNTAKEN_TIMEOUT_S = 60.0
 PACE_S = 0.05
 """Between two sends to one program, in which lines gather: to be woken costs the daemon more than a line, and twenty
 who read 800 lines a second, each by itself, would take most of its time. Nobody sees 50 ms."""
-REQUESTS_AT_ONCE, REQUESTS_PER_S = 20.0, 2.0
-"""Looked at on one connection; who asks faster is not read meanwhile. A person clicks, a page is drawn."""
+REQUESTS_AT_ONCE, REQUESTS_PER_S = 20.0, 10.0
+"""Looked at on one connection; who asks faster is not read meanwhile. A person clicks, twenty pages are drawn."""
 RECEIVE_BYTES = 4096
 ACCEPT_PAUSE_S = 0.1
 """After accept() failed for want of descriptors."""
