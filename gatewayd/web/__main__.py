@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from gatewayd import config as configuration
 from gatewayd.config_tables import Web
 from gatewayd.web import durable
 from gatewayd.web.app import Webd, application
+from gatewayd.web.papers import Papers
 from gatewayd.web.server import PortTaken, Server, bind
 from gatewayd.web.settings import Settings
 
 STOPPED, BUG, REFUSED, PORT_TAKEN = 0, 1, 2, 3
 """Exit codes, as gatewayd's."""
+HTTPS = 443
 EVERY_ADDRESS = ("0.0.0.0", "::", "")
 
 log = logging.getLogger("webd")
@@ -65,15 +68,27 @@ def configured(settings: Settings) -> Web:
         return Web()
 
 
+def place(settings: Settings, web: Web) -> tuple[str, int]:
+    """Where to listen. The appliance's defaults are other ones: every address, and the port of HTTPS."""
+    default = Web()
+    if not settings.appliance:
+        return web.host, web.port
+    every = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
+    host = every if web.host == default.host else web.host
+    return host, HTTPS if web.port == default.port else web.port
+
+
 async def serve(settings: Settings, web: Web) -> None:
     """Binds, says where, says `ready`; then until a signal comes. Raises PortTaken."""
-    own = bind(web.host, web.port)
-    host, port = own.getsockname()[:2]
+    host, port = place(settings, web)
+    own = bind(host, port)
+    port = own.getsockname()[1]
     of = Webd(settings)
-    server = Server(application(of))
+    papers: Papers | None = Papers(settings.certificate) if settings.appliance else None
+    server = Server(application(of)) if papers is None else Server(application(of), papers)
     async with trio.open_nursery() as nursery, of.running():
         await nursery.start(server.serve, own)
-        announce(settings, web.host or host, port)
+        announce(settings, host, port)
         print("ready", flush=True)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
