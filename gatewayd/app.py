@@ -223,7 +223,7 @@ class Gateway:
             writes=self._config.modbus.writes if writes is None else writes,
             on_exception=self.observers.exception if ours else lambda _code: None,
             exchanges=exchanges,
-            promised=partial(getattr, self.site.journal, "promised"),
+            journal=self.site.journal,
         )
 
     def _service(self, name: str, sockets: list[socket.socket]) -> Callable[..., Awaitable[None]]:

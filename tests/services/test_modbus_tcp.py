@@ -109,7 +109,7 @@ class Gateway:
         site = build_site(whole, 0, 0, "")
         units = build_units(site, whole)
         self.journal = site.journal
-        self.server = Server(units, writes=True, on_exception=lambda code: None, promised=lambda: self.journal.promised)
+        self.server = Server(units, writes=True, on_exception=lambda code: None, journal=self.journal)
         self.disk = trio.Event()
         """Set: what was promised is on the disk."""
         self.disk.set()
