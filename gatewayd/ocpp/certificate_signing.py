@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 
 ENCRYPTED = 2
 """The first security profile with TLS."""
-PAUSE_S = 10.0
-"""Between two requests of a charge point that are looked at: each costs a signature, which takes milliseconds."""
+LOOKED_AT_MAX, PAUSE_S = 5, 60.0
+"""So many requests of a charge point are looked at in this time: each costs a signature, which takes milliseconds. One
+that was refused, or made its key anew, asks again at once; one that asks without end does not."""
 TRIED_AGAIN = frozenset(
     {CommandError.offline, CommandError.not_registered, CommandError.link_lost, CommandError.no_answer}
 )
@@ -45,10 +46,11 @@ TRIED_AGAIN = frozenset(
 def sign_certificate(call: Inbound, request: security.SignCertificate) -> None:
     """Accepted is followed by CertificateSigned; without an authority of our own, whoever decided has to send it."""
     cp, asks = call.charge_point, "SignCertificate" in call.session.ask_bms
-    if call.now < cp.certificate_pause_until:
+    looked_at = cp.certificate_requests
+    if len(looked_at) == LOOKED_AT_MAX and call.now < looked_at[0] + PAUSE_S:
         call.reply(security.SignCertificateAnswer("Rejected"))
         return
-    cp.certificate_pause_until = call.now + PAUSE_S
+    cp.certificate_requests = [*looked_at, call.now][-LOOKED_AT_MAX:]
     why = _objection(cp, request.csr) or ("" if asks else _distrust(cp))
     if why:
         log.warning("%s: no certificate for it: %s", cp.name, why)

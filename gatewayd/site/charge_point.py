@@ -122,8 +122,8 @@ class ChargePoint:
     """When the certificate that the gateway's authority signed for it ends, epoch seconds; 0: there is none."""
     signed_chain: str = ""
     """A certificate that waits to be delivered, PEM."""
-    certificate_pause_until: float = 0.0
-    """Monotonic: earlier requests for a certificate are not looked at."""
+    certificate_requests: list[float] = field(default_factory=list)
+    """When the last requests for a certificate were looked at, monotonic."""
     connected_epoch: float | None = None
     heartbeat_at: float | None = None
     message_at: float | None = None

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from gatewayd import config
 from gatewayd.certificates import Certificates
 from gatewayd.ocpp import certificate_signing
-from gatewayd.ocpp.certificate_signing import PAUSE_S
+from gatewayd.ocpp.certificate_signing import LOOKED_AT_MAX, PAUSE_S
 from gatewayd.site import kept
 from gatewayd.site.codes import CommandCode, CommandError, CommandState, ResponseStatus
 from gatewayd.site.decision import Verdict
@@ -98,7 +98,7 @@ class TestThePolicy:
         kit, end = booted(authority)
         with caplog.at_level(logging.INFO):
             answers = [end.send("SignCertificate", {"csr": csr()})["status"] for _ in range(100)]
-        assert answers == ["Accepted", *99 * ["Rejected"]]
+        assert answers == [*LOOKED_AT_MAX * ["Accepted"], *(100 - LOOKED_AT_MAX) * ["Rejected"]]
         assert len(caplog.records) < 5
         kit.run_for(PAUSE_S)
         assert end.send("SignCertificate", {"csr": csr()}) == {"status": "Accepted"}
@@ -107,6 +107,15 @@ class TestThePolicy:
 class TestTheBms:
     def asked(self, kit: Kit) -> bool:
         return bool(kit.site.charge_points["CP001"].decisions.waiting)
+
+    def test_is_asked_again_at_once_after_it_refused(self, authority: Certificates) -> None:
+        kit, end = booted(authority, ASKING, 1, known=False)
+        for number, status in enumerate((ResponseStatus.Rejected, ResponseStatus.Accepted)):
+            end.send("SignCertificate", {"csr": csr()}, f"s{number}")
+            assert self.asked(kit)
+            kit.write(3000 + 88, status)
+            kit.write(3000 + 102, kit.read(3060))
+            assert [3, f"s{number}", {"status": status.name}] in end.frames()
 
     @pytest.mark.parametrize("profile", [0, 1, 2])
     def test_decides_whatever_the_profile(self, authority: Certificates, profile: int) -> None:
