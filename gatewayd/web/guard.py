@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gatewayd.web import hosts
 from gatewayd.web.refusals import Refused, answer
 from gatewayd.web.routes import SAFE_METHODS, Role, Route
+from gatewayd.web.unix_socket import GatewayAway
 
 if TYPE_CHECKING:
     from gatewayd.web.app import Webd
@@ -90,6 +91,9 @@ def guarded(webd: Webd, route: Route) -> Callable[[Request], object]:
             return await route.view(request)
         except Refused as refused:
             return answer(webd, request, refused)
+        except GatewayAway:
+            remedy = "This page is a program of its own; the gateway may be starting. Try again in a minute."
+            return answer(webd, request, Refused(503, "the gateway does not answer", remedy))
         except ClientDisconnect:
             return Response(status_code=400)
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 
+from gatewayd.quirk_profiles import model
+from gatewayd.quirks import names
 from gatewayd.web.editor import Author, Fault
 from gatewayd.web.entry import address
 from gatewayd.web.pages.frame import of
 from gatewayd.web.pages.language import _
+
+PLAIN: Final = "standard"
+"""The quirk profile of a charge point that needs none."""
 
 
 @dataclass(slots=True)
@@ -80,6 +85,7 @@ async def remove_charge_point(request: Request, number: int) -> list[Fault]:
     return await of(request).editor.remove_charge_point(author(request), number)
 
 
-def quirk_profiles() -> list[str]:
-    """The names that `profile` may have."""
-    return ["standard"]
+def quirk_profiles() -> list[tuple[str, str]]:
+    """What `profile` may be, and for which models; the plain one first."""
+    listed = [(name, ", ".join(model(name).models)) for name in names() if name != PLAIN]
+    return [(PLAIN, PLAIN), *((name, sold or name) for name, sold in sorted(listed, key=lambda one: one[1].lower()))]

@@ -89,10 +89,10 @@ async def _page(request: Request, entry: ChargePoint | None, shown: Form, status
 
 
 def _profiles(shown: Form) -> list[tuple[str, str]]:
-    """The quirk profiles there are; one that the file names stays a choice."""
-    names = change.quirk_profiles()
-    chosen = str(shown.values.get("profile", "standard"))
-    return [(name, name) for name in (names if chosen in names else [*names, chosen])]
+    """The quirk profiles there are; what a form named wrongly stays to be seen."""
+    listed = change.quirk_profiles()
+    chosen = str(shown.values.get("profile", change.PLAIN))
+    return listed if chosen in dict(listed) else [*listed, (chosen, chosen)]
 
 
 def _facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:

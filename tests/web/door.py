@@ -1,0 +1,112 @@
+"""Knocks at webd's application without a socket: one request in, one answer out, in the trio run of the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import trio
+
+from gatewayd.web.app import Webd, application
+from gatewayd.web.guard import COOKIE
+from gatewayd.web.routes import Role
+from gatewayd.web.settings import Settings
+
+PASSWORD = "plant room 7"
+HOST = "127.0.0.1:8080"
+SMALL = '[[charge_point]]\nnumber = 1\nidentity = "CP001"\n'
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def cookie(self) -> str:
+        return SimpleCookie(self.headers.get("set-cookie", ""))[COOKIE].value
+
+
+class Door:
+    """One webd, with nobody behind its sockets unless the test puts a gateway there."""
+
+    def __init__(self, folder: Path, toml: str = SMALL) -> None:
+        config = folder / "gateway.toml"
+        config.write_text(toml, encoding="utf-8")
+        (folder / "web").mkdir(exist_ok=True)
+        self.webd = Webd(Settings(config, folder / "web", folder, folder))
+        self._app = application(self.webd)
+
+    async def knock(
+        self, method: str, path: str, fields: dict[str, str] | None = None, token: str = "", **headers: str
+    ) -> Answer:
+        """`token`: of a session. A form of that session's own proof is sent, unless `fields` has another."""
+        sent = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        if token:
+            sent["cookie"] = f"{COOKIE}={token}"
+        body = b""
+        if method != "GET":
+            sent = {"origin": f"http://{HOST}"} | sent
+        if method == "POST":
+            session = self.webd.sessions.find(token, trio.current_time()) if token else None
+            proof = {"csrf_token": session.proof()} if session else {}
+            body = urlencode(proof | (fields or {})).encode()
+            sent |= {"content-type": "application/x-www-form-urlencoded", "content-length": str(len(body))}
+        elif method != "GET" and token and (session := self.webd.sessions.find(token, trio.current_time())):
+            sent |= {"x-csrf-token": session.proof()}
+        pure, _, query = path.partition("?")
+        scope: dict[str, Any] = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+            "path": pure, "raw_path": pure.encode(), "query_string": query.encode(), "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+            "client": ("192.0.2.7", 50000), "server": ("127.0.0.1", 8080), "state": {},
+        }  # fmt: skip
+        return await self._ask(scope, body)
+
+    async def _ask(self, scope: dict[str, Any], body: bytes) -> Answer:
+        start: dict[str, Any] = {}
+        said = bytearray()
+        asked = False
+
+        async def receive() -> dict[str, Any]:
+            nonlocal asked
+            if asked:
+                await trio.sleep_forever()
+            asked = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        with trio.CancelScope() as scope_of_answer:
+
+            async def send(message: dict[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    start.update(message)
+                else:
+                    said.extend(message.get("body", b""))
+                    if _is_stream(start):  # it would go on for ever
+                        scope_of_answer.cancel()
+
+            await self._app(scope, receive, send)  # type: ignore[arg-type]
+        headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+        return Answer(start["status"], headers, bytes(said))
+
+    async def tokens(self) -> dict[Role, str]:
+        """A session for every role; the admin's first, who claims the gateway."""
+        await self.webd.users.first("admin", PASSWORD)
+        await self.webd.users.add("fitter", PASSWORD, Role.installer)
+        await self.webd.users.add("looker", PASSWORD, Role.viewer)
+        names = {Role.admin: "admin", Role.installer: "fitter", Role.viewer: "looker"}
+        return {role: self.webd.sessions.begin(name, trio.current_time())[0] for role, name in names.items()}
+
+
+def _is_stream(start: dict[str, Any]) -> bool:
+    return any(name == b"content-type" and b"event-stream" in value for name, value in start.get("headers", ()))
