@@ -43,15 +43,17 @@ class Editor:
     async def set(self, author: Author, wanted: Mapping[str, Any]) -> list[Fault]:
         """Sets keys by their path, as `modbus.tcp.port`. What is wrong; nothing: it is saved and in force."""
 
-        def edit(document: tomlkit.TOMLDocument) -> None:
-            for key, value in wanted.items():
-                *path, last = key.split(".")
-                table: Any = document
-                for name in path:
-                    table = table.setdefault(name, tomlkit.table())
-                table[last] = value
+        return await self._edited(author, lambda document: _set_keys(document, wanted))
 
-        return await self._edited(author, edit)
+    def judged(self, wanted: Mapping[str, Any]) -> list[Fault]:
+        """What would be wrong with these keys; nothing is saved."""
+        try:
+            document = tomlkit.parse(self._settings.config.read_bytes())
+        except (tomlkit.exceptions.ParseError, UnicodeDecodeError) as error:
+            return [{"key": self._settings.config.name, "what": str(error)}]
+        _set_keys(document, wanted)
+        parsed = self._parsed(tomlkit.dumps(document).encode())
+        return [] if isinstance(parsed, Config) else parsed
 
     async def set_charge_point(self, author: Author, number: int | None, wanted: Mapping[str, Any]) -> list[Fault]:
         """Sets keys of the charge point of this number; None adds one. A plain password is kept as a hash."""
@@ -136,6 +138,15 @@ class Editor:
             return []
         faults: list[Fault] = answer.get("faults") or [{"key": "", "what": str(answer.get("error", "was refused"))}]
         return faults
+
+
+def _set_keys(document: tomlkit.TOMLDocument, wanted: Mapping[str, Any]) -> None:
+    for key, value in wanted.items():
+        *path, last = key.split(".")
+        table: Any = document
+        for name in path:
+            table = table.setdefault(name, tomlkit.table())
+        table[last] = value
 
 
 def _entries(document: tomlkit.TOMLDocument) -> AoT:

@@ -40,7 +40,9 @@ WAYS: Final = (
         _("Settings"),
         (
             Way("/settings", "settings", _("Gateway and Modbus")),
+            Way("/network", "network", _("Network")),
             Way("/time", "time", _("Time")),
+            Way("/security", "security", _("Security")),
             Way("/users", "users", _("Users")),
             Way("/audit", "audit", _("Changes"), Role.admin),
         ),

@@ -1,0 +1,86 @@
+"""A network change on trial, with the real stewardd: kept by whoever confirms, and never saved before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gatewayd import config as configuration
+from gatewayd.web.app import Webd, application
+from gatewayd.web.routes import Role
+from hal.network_files import parse_trial
+from tests.hal.test_stewardd import Steward
+from tests.web.door import Door
+
+STATIC = {"mode": "static", "address": "192.0.2.20/24", "router": "192.0.2.1", "dns": "192.0.2.1", "ntp": ""}
+
+
+@pytest.fixture
+def steward(tmp_path: Path) -> Iterator[Steward]:
+    directory = tmp_path / "appliance"
+    directory.mkdir()
+    steward = Steward(directory)
+    yield steward
+    steward.process.terminate()
+    steward.process.communicate(timeout=20)
+
+
+def door(folder: Path, steward: Steward) -> Door:
+    """A page whose configuration is the appliance's."""
+    found = Door(folder)
+    settings = replace(found.webd.settings, config=steward.state / "gateway.toml", steward=steward.socket)
+    found.webd = Webd(settings)
+    found._app = application(found.webd)
+    return found
+
+
+async def test_a_change_is_tried_and_saved_when_confirmed(tmp_path: Path, steward: Steward) -> None:
+    at = door(tmp_path, steward)
+    token = (await at.tokens())[Role.admin]
+    file = steward.state / "gateway.toml"
+    tried = await at.knock("POST", "/network", STATIC, token)
+    assert (tried.status, tried.headers["location"]) == (303, "/network")
+    trial = parse_trial((steward.run / "network.json").read_text())
+    assert trial is not None
+    assert str(trial.settings.address) == "192.0.2.20/24"
+    assert "192.0.2.20" not in file.read_text()  # not before somebody has confirmed
+    page = await at.knock("GET", "/network", token=token)
+    assert "data-countdown" in page.text
+    kept = await at.knock("POST", "/network/confirm", {}, token)
+    assert kept.status == 303, kept.text
+    assert configuration.parse(file.read_text(), "f").network.address == "192.0.2.20/24"
+    assert not (steward.run / "network.json").exists()
+    assert "data-countdown" not in (await at.knock("GET", "/network", token=token)).text
+
+
+async def test_a_change_goes_back(tmp_path: Path, steward: Steward) -> None:
+    at = door(tmp_path, steward)
+    token = (await at.tokens())[Role.admin]
+    assert (await at.knock("POST", "/network", STATIC, token)).status == 303
+    assert (await at.knock("POST", "/network/revert", {}, token)).status == 303
+    assert not (steward.run / "network.json").exists()
+    late = await at.knock("POST", "/network/confirm", {}, token)
+    assert late.status == 422
+    assert "No settings are on trial" in late.text
+    assert (steward.state / "gateway.toml").read_text() == ""
+
+
+async def test_what_is_wrong_is_not_tried(tmp_path: Path, steward: Steward) -> None:
+    at = door(tmp_path, steward)
+    token = (await at.tokens())[Role.admin]
+    answer = await at.knock("POST", "/network", STATIC | {"address": "192.0.2.300/24"}, token)
+    assert answer.status == 422
+    assert 'aria-invalid="true"' in answer.text
+    assert not (steward.run / "network.json").exists()
+
+
+async def test_where_there_is_no_steward_it_is_said(tmp_path: Path) -> None:
+    at = Door(tmp_path)
+    at.webd.settings = replace(at.webd.settings, steward=tmp_path / "nobody")
+    token = (await at.tokens())[Role.admin]
+    answer = await at.knock("POST", "/network", STATIC, token)
+    assert answer.status == 422
+    assert "only the appliance has it" in answer.text
