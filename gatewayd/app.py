@@ -13,7 +13,7 @@ from functools import partial
 
 import trio
 
-from gatewayd import bridging, served
+from gatewayd import bridging, programs, served
 from gatewayd import config as configuration
 from gatewayd.assembly import arrange_line, build_site, build_units, rearrange, reconfigure, restore_site
 from gatewayd.certificates import Certificates
@@ -27,9 +27,8 @@ from gatewayd.ocpp.session import Session
 from gatewayd.ocpp.stand_in import StandIn
 from gatewayd.points.bank import Units
 from gatewayd.points.gateway import MAP_MAGIC
-from gatewayd.runtime_directory import EVENTS, POINTS, listen
 from gatewayd.served import RTU, PortTaken, RunningServices, bind
-from gatewayd.services import metrics, modbus_rtu, modbus_tcp, points_socket
+from gatewayd.services import metrics, modbus_rtu, modbus_tcp
 from gatewayd.services.front_panel import FrontPanel, factory_reset_at_start, open_board, process_age_s
 from gatewayd.services.ledger.writer import Ledger
 from gatewayd.services.ocpp_listener import Listener
@@ -246,16 +245,16 @@ class Gateway:
 
     async def _serve_programs(self) -> None:
         """The sockets for programs on this machine. The gateway works on without them."""
-        try:
-            points, events = (listen(self._paths.sockets, name) for name in (POINTS, EVENTS))
-        except OSError as error:
-            log.error("%s: no sockets for the page: %s", self._paths.sockets, error)
-            self.site.trouble("sockets", there=True)
-            return
         # `writes = false` fences the network; who writes here was asked for a password by the page.
         server = self.modbus_server(self.units, self._exchanges["page"], writes=True)
-        await self._services.start(points_socket.serve, points, server, self._ledger.durable)
-        await self._services.start(self.observers.serve, events)
+        await self._services.start(
+            programs.serve,
+            self._paths.sockets,
+            server,
+            self._ledger.durable,
+            self.observers.serve,
+            lambda missing: self.site.trouble("sockets", there=missing),
+        )
 
     def _stand_in(self, numbers: frozenset[int]) -> None:
         """Simulated charge points stand in for those of these numbers that are configured so."""

@@ -22,7 +22,7 @@ GATEWAY = (
     ("gatewayd.web",),
     (
         *("gatewayd.assembly", "gatewayd.bridging", "gatewayd.state_directory", "gatewayd.runtime_directory"),
-        *("gatewayd.certificates", "gatewayd.served", "gatewayd.observers", "gatewayd.host_clock"),
+        *("gatewayd.certificates", "gatewayd.served", "gatewayd.observers", "gatewayd.host_clock", "gatewayd.programs"),
     ),
     ("gatewayd.app",),
     ("gatewayd.__main__",),
