@@ -7,6 +7,7 @@ from operator import attrgetter
 
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.connector import Connector
+from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import Site
 
 KEPT: dict[type, tuple[str, ...]] = {
@@ -59,6 +60,15 @@ def keep(record: Record) -> None:
     for when in due:
         if when is not None:
             site.agenda.at(when, site.journal.settle)
+
+
+def keep_at_once(record: Record, *attributes: str) -> None:
+    """Journal these now, to be as durable as what caused them."""
+    site = record if isinstance(record, Site) else record.charge_point.bank.site
+    for attribute in attributes:
+        name, value = f"{prefix(record)}/{attribute}", attrgetter(attribute)(record)
+        site.journal.known(name, value)
+        site.journal.write(SaveFact(name, value))
 
 
 def records(site: Site) -> list[Record]:

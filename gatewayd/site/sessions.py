@@ -10,7 +10,7 @@ from gatewayd.site.codes import QuirkBits, RequestType, Status
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Request
 from gatewayd.site.journal import RenumberTransaction, SaveFact, SaveTransaction
-from gatewayd.site.kept import keep
+from gatewayd.site.kept import keep_at_once
 from gatewayd.site.quirk_profile import EnergyRegister
 from gatewayd.site.timestamp import FUTURE_TOLERANCE_S
 from gatewayd.site.transaction import Transaction, lone_stop, whole
@@ -214,7 +214,8 @@ def _count(charge_point: ChargePoint, transaction: Transaction, counted_s: int |
     connector.session_time_total_s = max(
         0, connector.session_time_total_s + _duration_s(transaction) - (counted_s or 0)
     )
-    keep(connector)
+    # Not as a setting, a moment later: a power cut after the answer would leave a transaction that was never counted.
+    keep_at_once(connector, "session_count", "session_time_total_s")
 
 
 def _duration_s(transaction: Transaction) -> int:

@@ -13,7 +13,7 @@ from gatewayd.assembly import restore_site
 from gatewayd.ocpp.session import Send
 from gatewayd.services.ledger.writer import Ledger
 from gatewayd.site.codes import QuirkBits, StopReason
-from gatewayd.site.journal import SaveInformative, SaveReading, SaveTransaction
+from gatewayd.site.journal import SaveFact, SaveInformative, SaveReading, SaveTransaction
 from gatewayd.site.sessions import TAKEN_OVER_MAX
 from gatewayd.site.transaction import KEPT_TRANSACTIONS, Transaction
 from tests.kit import EPOCH, Kit, WireEnd
@@ -187,6 +187,16 @@ class TestDurability:
             assert word.withheld
             assert word.durable >= max(self.entries(kit, SaveTransaction)[-1], self.entries(kit, SaveInformative)[-1])
         assert len(self.entries(kit, SaveInformative)) == 1
+
+    def test_a_session_whose_end_was_answered_is_counted_for_good(self) -> None:
+        kit, end = booted()
+        for count in (1, 2):  # two within the pace of settings
+            one = start(kit, end, 100)
+            kit.run_for(2)
+            stop(kit, end, one, 500)
+            facts = {entry.name: entry.value for entry in kit.site.journal.waiting if isinstance(entry, SaveFact)}
+            assert facts["1/1/session_count"] == count
+            assert facts["1/1/session_time_total_s"] == kit.read_32(C1 + 230) > 0
 
     @pytest.mark.parametrize(
         ("action", "payload"),
