@@ -84,3 +84,10 @@ async def test_where_there_is_no_steward_it_is_said(tmp_path: Path) -> None:
     answer = await at.knock("POST", "/network", STATIC, token)
     assert answer.status == 422
     assert "only the appliance has it" in answer.text
+
+
+async def test_the_clock_is_a_wish_too(tmp_path: Path, steward: Steward) -> None:
+    at = door(tmp_path, steward)
+    token = (await at.tokens())[Role.admin]
+    assert (await at.knock("POST", "/time/set", {"epoch_s": "1795000000.5"}, token)).status == 303
+    assert "settime" in (steward.directory / "log").read_text()

@@ -19,6 +19,7 @@ from gatewayd.web.pages.change import Form
 from gatewayd.web.pages.frame import of
 from gatewayd.web.pages.language import _
 from gatewayd.web.routes import Role, Route
+from gatewayd.web.steward import NotGranted, wish
 
 WORD_ORDERS: Final = (
     ("big", _("big: ABCD")),
@@ -171,10 +172,25 @@ async def save_time(request: Request) -> Response:
     return await _time(request, shown, 422) if shown.faults else see_other("/time")
 
 
+async def set_time(request: Request) -> Response:
+    """The clock, as whoever asks has it; stewardd decides, because a time server wins."""
+    epoch = change.number((await form(request)).get("epoch_s", ""))
+    try:
+        if isinstance(epoch, str):
+            raise NotGranted(_("the browser has not said its time"))
+        await wish(of(request).settings.steward, "set_clock", epoch_s=epoch)
+    except NotGranted as why:
+        shown = Form(values(of(request).gateway.config(), TIME), {"": change.sentence(str(why))})
+        return await _time(request, shown, 422)
+    of(request).audit.note(*change.author(request), "clock", "", str(epoch))
+    return see_other("/time")
+
+
 ROUTES = (
     Route("/settings", settings, Role.viewer),
     Route("/settings/gateway", save_gateway, Role.admin, "POST"),
     Route("/settings/modbus", save_modbus, Role.admin, "POST", name="settings_modbus"),
     Route("/time", time, Role.viewer),
     Route("/time", save_time, Role.admin, "POST"),
+    Route("/time/set", set_time, Role.admin, "POST", name="time_set"),
 )

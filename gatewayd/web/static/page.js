@@ -24,6 +24,7 @@ document.addEventListener("focusin", (event) => {
 // A grave step asks once more, in the page's own dialog: what it says can be read by everybody.
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (form.matches("[data-clock]")) form.elements.epoch_s.value = Date.now() / 1000;
   if (form.matches("[data-stay]")) event.preventDefault();
   if (form.matches("[data-quiet]")) { event.preventDefault(); quietly(form); }
   if (!form.matches("[data-confirm]") || form.dataset.confirmed) return;
