@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from gatewayd import app, config
+from gatewayd import app, certificates, config
 from gatewayd.served import PortTaken
 from gatewayd.services.front_panel import BoardMissing
 from gatewayd.services.ledger.database import NewerLedger
@@ -47,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     for warning in config.warnings(parsed, str(options.config)):
         print(warning, file=sys.stderr)
     if options.check:
+        # No reason to refuse: they may be there where it will run, and the daemon starts without them, degraded.
+        for key, why in certificates.faults(parsed):
+            print(f"{options.config}: {key}: {why}", file=sys.stderr)
         return STOPPED
     if options.state is None:
         parser.error("--state is required")

@@ -32,6 +32,13 @@ def test_what_is_not_active_yet_is_a_warning_and_0(file: Path) -> None:
         assert line.startswith(f"{file}: ")
 
 
+def test_a_certificate_that_is_not_here_is_a_warning_and_0(file: Path) -> None:
+    file.write_text('[ocpp.tls]\nport = 8888\ncertificate = "/not/here.pem"\nkey = "/not/here.key"\n')
+    done = run_to_its_end("--config", file, "--check")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"{file}: ocpp.tls.certificate: /not/here.pem cannot be read: ")
+
+
 def test_every_fault_is_one_line_and_2(file: Path) -> None:
     file.write_text(
         """
