@@ -106,6 +106,7 @@ class Gateway:
             on_links=lambda count: panel.ocpp_link(count > 0),
             on_refused=self._refused,
             dial=self.upstreams.dial,
+            may_dial=self.upstreams.may_dial,
             on_frame=self.observers.frame,
             on_link=self.observers.link,
         )

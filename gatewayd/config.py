@@ -76,7 +76,6 @@ OFF = -1  # a port that is off: nothing to warn of where nothing is there
 # feature is there; nothing else has to change. (A key without a default is always away from it: one line a slot.)
 INACTIVE: dict[str, str] = {
     "network": "the network service of the appliance",
-    "ocpp.upstream.offline": "queues for an absent central system: its charge points are dropped instead",
 }
 
 

@@ -353,7 +353,6 @@ def test_what_is_not_built_yet_is_said() -> None:
     )
     assert [str(each) for each in warnings(config, "f.toml")] == [
         f"f.toml: network.ntp: not active yet: {INACTIVE['network']}",
-        f"f.toml: ocpp.upstream.offline: not active yet: {INACTIVE['ocpp.upstream.offline']}",
     ]
 
 

@@ -83,6 +83,9 @@ class Bridge(Session):
         self.said.clear()
         self._tell_upstream(Close(GOING_AWAY, "charge point gone"))
 
+    def upstream_opened(self, now: float) -> None:
+        """The central system's end runs; it was up before the charge point was let in."""
+
     def upstream_received(self, text: str | bytes, now: float) -> None:
         """A message of the central system. Whatever it holds, this never raises for it."""
         if not self._open:

@@ -207,17 +207,21 @@ class Session:
     # --- what comes in --------------------------------------------------------------------------------------
 
     def _called(self, call: frames.Call, now: float) -> None:
+        request = self._request_in(call)
+        if request is not None:
+            central.HANDLERS[call.action](central.Inbound(self.charge_point, now, self, call.id), request)
+
+    def _request_in(self, call: frames.Call) -> Payload | None:
+        """What a Call of the charge point asks for; None where that cannot be read, which it is told then."""
         try:
-            handler = central.HANDLERS.get(call.action)
-            if handler is None:
+            if call.action not in central.HANDLERS:
                 raise schema.PayloadError(frames.ErrorCode.NOT_IMPLEMENTED, call.action)
-            request = schema.decode_request(call.action, call.payload)
+            return schema.decode_request(call.action, call.payload)
         except schema.PayloadError as error:
             unknown = error.code is frames.ErrorCode.NOT_IMPLEMENTED
             self._fault(QuirkBits(0) if unknown else QuirkBits.schema_violation, f"{call.action[:50]!r}: {error}")
             self._send(frames.call_error(call.id, error.code, error.description))
-            return
-        handler(central.Inbound(self.charge_point, now, self, call.id), request)
+            return None
 
     def _bad(self, frame: frames.BadFrame, now: float) -> None:
         self._fault(QuirkBits.invalid_json if frame.code is None else QuirkBits.schema_violation, frame.reason)

@@ -144,6 +144,10 @@ class Upstreams:
         self._random = random or Random()
         self._pauses: defaultdict[str, Pause] = defaultdict(Pause)
 
+    def may_dial(self, identity: str) -> float:
+        """When its central system may be dialled again, monotonic."""
+        return max(self._pauses[identity].until, trio.current_time() + FIRST_PAUSE_S)
+
     async def dial(self, upgrade: Upgrade, nursery: trio.Nursery) -> Upstream:
         """The central system's end for this charge point, up and ready; it lives in `nursery`. Raises Refused (503)."""
         name = upgrade.identity
@@ -296,6 +300,7 @@ class Upstream:
         enough of what it was sent."""
         self._words = bridge.upstream_words
         bridge.on_upstream_word = lambda: self._word.set()
+        self._ours(bridge.upstream_opened)
         try:
             async with trio.open_nursery() as nursery:
                 for each in (self._write, self._watch, self._ended):

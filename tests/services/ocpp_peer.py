@@ -221,6 +221,7 @@ async def stand(
         on_links=links.append,
         on_refused=lambda refusal: refused.append((refusal.identity, refusal.why, refusal.status)),
         dial=nobody_upstream if upstreams is None else upstreams.dial,
+        may_dial=(lambda _identity: trio.current_time() + 30.0) if upstreams is None else upstreams.may_dial,
     )
     units = build_units(site, parsed)
     earlier = trio.Event()

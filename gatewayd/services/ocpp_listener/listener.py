@@ -23,6 +23,7 @@ from wsproto.utilities import LocalProtocolError
 
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.bridge import Bridge
+from gatewayd.ocpp.buffered_bridge import BufferedBridge
 from gatewayd.ocpp.handshake import Refused, Upgrade
 from gatewayd.ocpp.session import Session
 from gatewayd.services.ocpp_listener.admission import (
@@ -59,6 +60,8 @@ MESSAGE_QUEUE = 8
 """Messages read ahead, so that pings are answered while a session is busy; at most 2 MiB for a peer."""
 HALF_OPEN_MAX = 600
 """Connections that are not a charge point yet; 500 must fit (R16)."""
+NOBODY_S = 30.0
+"""Until it is looked again whether there is somebody to dial."""
 LINGER_BYTES = 1 << 20
 """Read and dropped from a peer that is being refused, so that what we said is not lost to its unread bytes."""
 ACCEPT_PAUSE_S = 0.1
@@ -101,19 +104,20 @@ class Listener:
         on_links: Callable[[int], None] = lambda _count: None,
         on_refused: Callable[[Refusal], None] = lambda _refusal: None,
         dial: Dial = nobody_upstream,
+        may_dial: Callable[[str], float] = lambda _identity: trio.current_time() + NOBODY_S,
         on_frame: OnFrame = lambda _charge_point, _direction, _text: None,
         on_link: OnLink = lambda _charge_point, _end: None,
     ) -> None:
         """`durable(number)` waits for the ledger; `on_links` hears how many charge points are connected, `on_link`
         of each one that comes or goes; `on_refused` of everybody who is turned away; `dial` reaches the central system
-        of a bridged one."""
+        of a bridged one; after it failed, `may_dial` says when it may be tried again, monotonic."""
         self.rules = rules
         """May be replaced while running; connections that stand keep what they began with."""
         self._site = site
         self._durable, self._on_traffic = durable, on_traffic
         self._on_links, self._on_refused = on_links, on_refused
         self._on_frame, self._on_link = on_frame, on_link
-        self._dial = dial
+        self._dial, self._may_dial = dial, may_dial
         self._links: dict[str, Link] = {}
         self._tls = TlsDoor()
         self._half_open = Crowd(HALF_OPEN_MAX)
@@ -214,7 +218,7 @@ class Listener:
             if welcome and not admission.authenticated:
                 await self._dispute(name)
             partner = None
-            if welcome and charge_point is not None and charge_point.bridged:
+            if welcome and charge_point is not None and charge_point.bridged and not charge_point.buffered:
                 scope.deadline = math.inf  # dialling has a deadline of its own
                 partner = await self._dial(upgrade, library)
                 scope.deadline = trio.current_time() + HEAD_TIMEOUT_S
@@ -234,7 +238,7 @@ class Listener:
                     charge_point.address = caller.address
                     link = self._enter(charge_point, socket, stream, rules, admission, partner)
         if link is not None:
-            await self._stay(link)
+            await self._stay(link, upgrade, library)
             return
         self._tell(Cause.no_subprotocol, "it does not offer the subprotocol ocpp1.6", name, caller, SWITCHING)
         with trio.move_on_after(CLOSE_TIMEOUT_S):
@@ -260,9 +264,9 @@ class Listener:
         """It is the charge point's link from now on; an older one has lost its place already."""
         name = charge_point.name
         prefix = secrets.token_hex(4) + "-"
-        if partner is None:
-            session = Session(charge_point, prefix, rules.call_timeout_s, rules.heartbeat_interval_s, rules.ask_bms)
-        else:
+        of_session = BufferedBridge if charge_point.bridged and charge_point.buffered else Session
+        session = of_session(charge_point, prefix, rules.call_timeout_s, rules.heartbeat_interval_s, rules.ask_bms)
+        if partner is not None:
             session = Bridge(charge_point, prefix, rules.call_timeout_s)
         link = Link(session, socket, stream, rules, self._durable, self._on_traffic, self._log, partner, self._on_frame)
         old, self._links[name] = self._links.get(name), link
@@ -275,7 +279,7 @@ class Listener:
         link.open()
         if not charge_point.allowed:
             session.close(POLICY_VIOLATION, "not allowed")
-        if charge_point.bridged != (partner is not None):
+        if charge_point.bridged != isinstance(session, Bridge):
             session.close(RESTARTING, "configuration changed")
         self._log.say(logging.INFO, "%s: connected", name)
         self._site.refusals.admitted(name)
@@ -283,15 +287,33 @@ class Listener:
         self._on_links(len(self._links))
         return link
 
-    async def _stay(self, link: Link) -> None:
+    async def _stay(self, link: Link, upgrade: Upgrade, library: trio.Nursery) -> None:
         async with trio.open_nursery() as nursery:
-            if link.partner is not None and isinstance(link.session, Bridge):
+            if isinstance(link.session, BufferedBridge):
+                nursery.start_soon(self._keep_dialling, link, link.session, upgrade, library)
+            elif link.partner is not None and isinstance(link.session, Bridge):
                 nursery.start_soon(link.partner.run, link.session, link.room)
             try:
                 await link.run()
             finally:
                 self._left(link)
             nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS_S  # for what is to go upstream still
+
+    async def _keep_dialling(self, link: Link, bridge: BufferedBridge, upgrade: Upgrade, library: trio.Nursery) -> None:
+        """The charge point is served; reach its central system, again and again, for as long as it stays."""
+        told = False
+        while self._links.get(upgrade.identity) is link:
+            try:
+                link.partner = partner = await self._dial(upgrade, library)
+            except Refused as refused:
+                if not told:
+                    self._tell(refused.cause, refused.why, upgrade.identity, Caller(bridge.charge_point.address, False))
+                told = True
+                await trio.sleep_until(self._may_dial(upgrade.identity))
+                continue
+            told = False
+            await partner.run(bridge, link.room)
+            link.partner = None
 
     def _left(self, link: Link) -> None:
         name = link.session.charge_point.name

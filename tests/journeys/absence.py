@@ -1,0 +1,201 @@
+"""A plant whose central system is away for days, in virtual time, under either policy (promises, R10).
+
+`python -m tests.journeys.absence buffer|disconnect HOURS` prints what came of it. 20 charge points are used all the
+time; the whole gateway, its ledger on a real disk, is started anew in the middle. When the central system is back, how
+long it takes until it has heard everything is counted, and its books are compared with the charge points' own.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import trio
+from trio.testing import MockClock
+
+from tests.journeys.determined import determined
+from tests.journeys.plant import Plant, charge_points
+from tests.simulator.central_system import CentralSystem
+from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
+from tests.simulator.clock import Clock
+
+COUNT, CONNECTORS = 20, 2
+TOML = """
+[gateway]
+role = "bridge"
+[ocpp]
+heartbeat_interval_s = 900
+ping_interval_s = 300
+[ocpp.upstream]
+url = "ws://central.example/ocpp"
+offline = "{policy}"
+"""
+CONFIGURATION = {
+    "MeterValueSampleInterval": "600",
+    "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import",
+}
+STAY_S, PAUSE_S = (1200.0, 4800.0), (600.0, 6000.0)
+BEFORE_S = 900.0
+"""With the central system, before it goes."""
+PATIENCE_S = 600.0
+QUIET_S = 60.0
+"""After everything was heard, so that what comes twice would be seen."""
+RECONNECT_MAX_S = 300.0
+"""Of the charge points: they stay away about as long as the central system is."""
+
+
+@dataclass
+class Absence:
+    """What came of it."""
+
+    sessions: int = 0
+    returned_s: float = PATIENCE_S
+    """From the return of the central system until all charge points are linked with it."""
+    drained_s: float = PATIENCE_S
+    """From the return, or where the charge points keep their own queues from their links, until all was heard."""
+    most_waiting: int = 0
+    lost: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sessions} sessions, at most {self.most_waiting} messages waiting in the gateway, {self.lost} lost, "
+            f"all linked after {self.returned_s:.0f} s, all heard after {self.drained_s:.0f} s, "
+            f"{len(self.wrong)} faults"
+        )
+
+
+def run(policy: str, hours: float, seed: int = 1, count: int = COUNT) -> Absence:
+    """One absence of so many hours."""
+    absence = Absence()
+    with tempfile.TemporaryDirectory() as folder, determined(seed):
+        trio.run(
+            _Run(absence, policy, hours * 3600.0, Path(folder), seed, count).run, clock=MockClock(autojump_threshold=0)
+        )
+    return absence
+
+
+class _Run:
+    def __init__(self, absence: Absence, policy: str, away_s: float, folder: Path, seed: int, count: int) -> None:
+        self._absence, self._policy, self._away_s = absence, policy, away_s
+        self._folder, self._seed, self._count = folder, seed, count
+        self._random = Random(f"absence/{seed}")
+        self._cps: list[ChargePoint] = []
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            self._central = CentralSystem(clock=Clock(), first_transaction_id=1000)
+            await nursery.start(self._central.run)
+            toml = TOML.format(policy=self._policy) + charge_points(self._count, CONNECTORS)
+            self._plant = Plant(nursery, self._folder, toml, seed=self._seed)
+            await self._start()
+            for number in range(1, self._count + 1):
+                traits = Traits(step_s=600.0, features=("Core",), reconnect_max_s=RECONNECT_MAX_S)
+                cp = await self._plant.charge_point(
+                    f"CP{number:03}", traits=traits, configuration=CONFIGURATION, connectors=CONNECTORS
+                )
+                self._cps.append(cp)
+            ends = trio.current_time() + BEFORE_S + self._away_s
+            async with trio.open_nursery() as life:
+                for cp in self._cps:
+                    for connector in range(1, CONNECTORS + 1):
+                        life.start_soon(self._drivers, cp, connector, ends)
+                await trio.sleep(BEFORE_S)
+                await self._central_goes()
+                await trio.sleep(self._away_s / 2)
+                self._look()
+                await self._plant.stop()
+                await self._start()
+                await trio.sleep(self._away_s / 2)
+                self._look()
+                life.cancel_scope.cancel()
+            await self._central_returns()
+            for cp in self._cps:
+                for connector in range(1, CONNECTORS + 1):
+                    cp.unplug(connector)
+            await trio.sleep(QUIET_S)
+            self._compare()
+            nursery.cancel_scope.cancel()
+
+    async def _start(self) -> None:
+        await self._plant.start()
+        self._plant.gateway.upstreams.open_stream = self._dial
+        bms = await self._plant.bms()
+        await bms.write("decision_default", 1)
+        await bms.client.close()
+
+    async def _dial(self, _host: str, _port: int) -> trio.abc.HalfCloseableStream:
+        stream = await self._central.open_stream()
+        assert isinstance(stream, trio.StapledStream)
+        return stream
+
+    async def _drivers(self, cp: ChargePoint, connector: int, until: float) -> None:
+        while trio.current_time() < until:
+            await trio.sleep(self._random.uniform(*PAUSE_S))
+            cp.plug(connector, Vehicle(soc_percent=self._random.uniform(10, 60)))
+            await cp.present_tag(f"TAG{self._random.randrange(1000)}", connector)
+            await trio.sleep(self._random.uniform(*STAY_S))
+            cp.unplug(connector)
+
+    async def _central_goes(self) -> None:
+        self._central.accepting = False
+        for link in list(self._central.links.values()):
+            await link.close()
+
+    async def _central_returns(self) -> None:
+        """Counts until everything that the charge points and the gateway had to say was heard."""
+        self._central.accepting = True
+        began = trio.current_time()
+        with trio.move_on_after(PATIENCE_S):
+            while len(self._central.links) < self._count:  # noqa: ASYNC110  nobody announces it
+                await trio.sleep(0.5)
+            self._absence.returned_s = trio.current_time() - began
+            since = began if self._policy == "buffer" else trio.current_time()
+            while self._waiting():  # noqa: ASYNC110
+                await trio.sleep(0.5)
+            self._absence.drained_s = trio.current_time() - since
+
+    def _waiting(self) -> int:
+        backlog = self._plant.gateway.site.backlog
+        return len(backlog) + sum(cp.outbox.waiting_durable for cp in self._cps)
+
+    def _look(self) -> None:
+        backlog = self._plant.gateway.site.backlog
+        self._absence.most_waiting = max(self._absence.most_waiting, len(backlog))
+        self._absence.lost += backlog.lost
+
+    def _compare(self) -> None:
+        """Every transaction of the charge points stands in the central system's books, once and to the Wh."""
+        theirs = Counter(
+            (each.identity, each.connector, each.id_tag, each.meter_start_wh, each.meter_stop_wh)
+            for each in self._central.books.values()
+        )
+        mine = Counter(
+            (cp.identity, each.connector, each.id_tag, each.meter_start_wh, each.meter_stop_wh)
+            for cp in self._cps
+            for each in cp.books
+        )
+        self._absence.sessions = sum(mine.values())
+        self._absence.lost += self._plant.gateway.site.backlog.lost
+        wrong = self._absence.wrong
+        wrong += [f"the central system does not know {each} of" for each in (mine - theirs).elements()]
+        wrong += [f"the central system knows too much: {each}" for each in (theirs - mine).elements()]
+        wrong += self._central.violations
+        wrong += [f"a stray answer: {each}" for each in self._central.strays]
+
+
+def main() -> int:
+    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
+    policy, hours = sys.argv[1], float(sys.argv[2])
+    absence = run(policy, hours)
+    print(absence, *absence.wrong[:20], sep="\n")
+    return 1 if absence.wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
