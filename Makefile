@@ -63,7 +63,7 @@ test-interop: setup ## the bridge between charge points and central systems that
 
 .PHONY: test-browser
 test-browser: setup ## the page in Chromium: first steps, speed, weight, accessibility, keyboard, markup; pictures in build/screens
-	@.ci/setup test-browser
+	@.ci/setup test-browser $$({ command -v node && command -v npm; } >/dev/null || echo node)
 	@mkdir -p build/browser && cp tests/browser/package.json build/browser/
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix build/browser
 	@GATEWAY_TEST_BROWSER=1 $(python) -m pytest -o faulthandler_timeout=300 -s tests/browser
