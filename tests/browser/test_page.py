@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -96,7 +97,7 @@ async def test_the_viewer_is_live_while_twenty_watch(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
     lag = statistics.median(seen["lags"])
     assert len(seen["lags"]) >= FRAMES_SEEN
-    assert 0 <= lag <= LAG_MS, seen["lags"]
+    assert -1 <= lag <= LAG_MS, seen["lags"]  # the browser's clock counts whole milliseconds
     assert seen["took"].endswith(" ms")
     assert seen["during"] == seen["before"]
     assert seen["actions"] == ["Heartbeat"]
@@ -108,9 +109,10 @@ async def test_the_viewer_is_live_while_twenty_watch(tmp_path: Path) -> None:
 
 
 async def talk(one: ChargePoint) -> None:
-    """A charge point that says something five times a second."""
+    """A charge point that says something ten times a second, and when it says it."""
     while True:
         await one.ask("Heartbeat", {})
+        await one.ask("DataTransfer", {"vendorId": "clock", "data": f"{time.time():.6f}"})
         await trio.sleep(0.2)
 
 

@@ -1,4 +1,5 @@
-// How long after the gateway saw a frame it stands on the page, in milliseconds; both read this machine's clock.
+// How long after a charge point sent a frame it stands on the page, in milliseconds. The frame says when it was sent, and
+// the browser reads the same clock.
 import { answer, base, login, start, told, visit } from "./browser.mjs";
 
 const browser = await start();
@@ -13,7 +14,8 @@ await page.addInitScript(() => {
       this.addEventListener("message", (event) => {
         const line = JSON.parse(event.data);
         // Two frames later what the page's own listener drew is painted.
-        if (line.type === "frame") requestAnimationFrame(() => requestAnimationFrame(() => window.heard.push(Date.now() - line.time * 1000)));
+        const sent = line.type === "frame" && line.text.match(/"data":\s*"(\d+\.\d+)"/);
+        if (sent) requestAnimationFrame(() => requestAnimationFrame(() => window.heard.push(Date.now() - 1000 * sent[1])));
       });
     }
   };
