@@ -1,4 +1,5 @@
-"""`gatewayd --config FILE --state DIR [--run DIR] [--board sim:DIR | gpio:CHIP] [--check]` (interface.md, Commands)."""
+"""`gatewayd --config FILE --state DIR [--run DIR] [--board sim:DIR | gpio:CHIP] [--check]
+[--last-good]` (interface.md, Commands)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from gatewayd import app, certificates, config
 from gatewayd.served import PortTaken
 from gatewayd.services.front_panel import BoardMissing
 from gatewayd.services.ledger.database import NewerLedger
-from gatewayd.state_directory import Paths
+from gatewayd.state_directory import Paths, last_good
 
 STOPPED, BUG, REFUSED, PORT_TAKEN = 0, 1, 2, 3
 """Exit codes (interface.md)."""
@@ -32,20 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--board", metavar="sim:DIR|gpio:CHIP", help="drive a simulated board or a GPIO chip itself")
     parser.add_argument("--check", action="store_true", help="only check the configuration: 0 good, 2 bad")
+    parser.add_argument(
+        "--last-good", action="store_true", help="where the file is refused, start with the one that was good last"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        text = options.config.read_bytes()
-    except OSError as error:
-        print(f"{options.config}: {error.strerror}", file=sys.stderr)
+    parsed, good = _read(options.config), True
+    if parsed is None and options.last_good and options.state is not None and not options.check:
+        good, parsed = False, _read(last_good(options.state))
+    if parsed is None:
         return REFUSED
-    try:
-        parsed = config.parse(text, str(options.config))
-    except config.ConfigError as error:
-        print(error, file=sys.stderr)
-        return REFUSED
-    for warning in config.warnings(parsed, str(options.config)):
-        print(warning, file=sys.stderr)
     if options.check:
         # No reason to refuse: they may be there where it will run, and the daemon starts without them, degraded.
         for key, why in certificates.faults(parsed):
@@ -54,7 +51,22 @@ def main(arguments: list[str] | None = None) -> int:
     if options.state is None:
         parser.error("--state is required")
     run = options.run or _runtime_directory(os.environ)
-    return _serve(parsed, Paths(options.config, options.state, run), options.board)
+    return _serve(parsed, Paths(options.config, options.state, run), options.board, good=good)
+
+
+def _read(file: Path) -> config.Config | None:
+    """The configuration in it; None after all that is wrong was said."""
+    try:
+        parsed = config.parse(file.read_bytes(), str(file))
+    except OSError as error:
+        print(f"{file}: {error.strerror}", file=sys.stderr)
+        return None
+    except config.ConfigError as error:
+        print(error, file=sys.stderr)
+        return None
+    for warning in config.warnings(parsed, str(file)):
+        print(warning, file=sys.stderr)
+    return parsed
 
 
 def _runtime_directory(environment: Mapping[str, str]) -> Path | None:
@@ -63,7 +75,7 @@ def _runtime_directory(environment: Mapping[str, str]) -> Path | None:
     return Path(first) if first else None
 
 
-def _serve(parsed: config.Config, paths: Paths, board: str | None) -> int:
+def _serve(parsed: config.Config, paths: Paths, board: str | None, *, good: bool) -> int:
     try:
         paths.state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -72,7 +84,7 @@ def _serve(parsed: config.Config, paths: Paths, board: str | None) -> int:
     say = partial(print, flush=True)
     code = STOPPED
     try:
-        trio.run(app.run, parsed, paths, board, say)
+        trio.run(partial(app.run, parsed, paths, board, say, good=good))
     except* PortTaken as group:
         code = _refused(group, PORT_TAKEN)
     except* (NewerLedger, BoardMissing) as group:

@@ -43,8 +43,11 @@ from gatewayd.view.exposition import CONTENT_TYPE
 log = logging.getLogger(__name__)
 
 
-async def run(config: Config, paths: Paths, board: str | None, say: Callable[[str], None] = print) -> None:
-    """The daemon: returns after SIGTERM or SIGINT. Raises PortTaken."""
+async def run(
+    config: Config, paths: Paths, board: str | None, say: Callable[[str], None] = print, *, good: bool = True
+) -> None:
+    """The daemon: returns after SIGTERM or SIGINT. `good` False: `config` is not what the file says, because that was
+    refused. Raises PortTaken."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         lines = open_board(board)
         async with trio.open_nursery() as nursery:
@@ -63,7 +66,7 @@ async def run(config: Config, paths: Paths, board: str | None, say: Callable[[st
             panel = FrontPanel(lines)
             await nursery.start(panel.run)
             gateway.append(Gateway(config, paths, panel))
-            await gateway[0].run(say)
+            await gateway[0].run(say, good=good)
 
 
 class Gateway:
@@ -121,7 +124,7 @@ class Gateway:
         self._host_clock = HostClock(self.site, wall)
         self.site.clock.on_set = self._clock_was_set
 
-    async def run(self, say: Callable[[str], None]) -> None:
+    async def run(self, say: Callable[[str], None], *, good: bool = True) -> None:
         """Bind everything, say where, say ready; then run until cancelled."""
         async with self.live():
             await self._certificates.look(self._config)
@@ -139,7 +142,10 @@ class Gateway:
             self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
             self.site.ready = True
             self.site.touch()
-            keep_good(self._paths, self._config)
+            if good:
+                keep_good(self._paths, self._config)
+            else:
+                await self.reload()  # which shows what is wrong with the file, and changes nothing
             say("ready")
             self._watchdog.ready()
             try:

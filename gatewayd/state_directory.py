@@ -15,6 +15,11 @@ from gatewayd.config_tables import Config
 log = logging.getLogger(__name__)
 
 
+def last_good(state: Path) -> Path:
+    """The configuration that was good last (`keep_good`)."""
+    return state / "last_good.toml"
+
+
 @dataclass(frozen=True, slots=True)
 class Paths:
     """Where the daemon keeps things."""
@@ -38,7 +43,7 @@ class Paths:
 
     @property
     def last_good(self) -> Path:
-        return self.state / "last_good.toml"
+        return last_good(self.state)
 
 
 def wipe(paths: Paths) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,9 +34,14 @@ class Events:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self._received = b""
+        self._held: deque[dict[str, Any]] = deque()
+        """Lines that came before an answer that was waited for."""
 
     async def line(self) -> dict[str, Any]:
         """The next line; EOFError when there will be none."""
+        return self._held.popleft() if self._held else await self._arriving()
+
+    async def _arriving(self) -> dict[str, Any]:
         with trio.fail_after(PATIENCE_S):
             while b"\n" not in self._received:
                 data = await self._stream.receive_some(65536)
@@ -57,12 +63,18 @@ class Events:
         await self._stream.send_all(json.dumps(members).encode() + b"\n")
 
     async def ask(self, do: str, **members: Any) -> dict[str, Any]:
+        """The answer; what came before it is still to be had."""
         await self.say(do=do, **members)
-        return await self.until(type="snapshot" if do == "snapshot" else "answer")
+        return await self._answer("snapshot" if do == "snapshot" else "answer")
+
+    async def _answer(self, kind: str) -> dict[str, Any]:
+        while (told := await self._arriving())["type"] != kind:
+            self._held.append(told)
+        return told
 
     async def subscribe(self, *streams: str, charge_point: int | None = None) -> None:
         await self.say(streams=streams, charge_point=charge_point)
-        await self.until(type="subscribed")
+        await self._answer("subscribed")
 
 
 async def modbus(stream: trio.abc.Stream, pdu: bytes, unit: int = 1) -> bytes:

@@ -23,6 +23,15 @@ READ_MAGIC = struct.pack(">BHH", 3, 0, 1)
 WRITE_HEARTBEAT = struct.pack(">BHH", 6, 9, 4711)
 
 
+REFUSED = "[gateway]\nrole = 'referee'\n"
+
+
+class LastGood(Daemon):
+    @property
+    def arguments(self) -> list[str]:
+        return [*super().arguments, "--last-good"]
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Daemon:
     return Daemon(tmp_path, charge_points("CP001", "CP002"))
@@ -197,3 +206,29 @@ def test_only_the_metrics_own_default_is_a_guess() -> None:
     assert nobody_asked_for("metrics", Config())
     assert not nobody_asked_for("metrics", Config(metrics=Metrics(port=9101)))
     assert not nobody_asked_for("modbus_tcp", Config())
+
+
+async def test_with_last_good_a_refused_file_does_not_keep_the_gateway_from_starting(daemon: Daemon) -> None:
+    async with running(daemon):
+        assert await daemon.stop() == 0
+    good = daemon.config.read_text()
+    daemon.config.write_text(REFUSED)
+    await daemon.launch()
+    assert daemon.process is not None
+    assert await daemon.process.wait() == 2  # as ever without it
+    careful = LastGood(daemon.folder)
+    daemon.config.write_text(REFUSED)
+    async with running(careful), connected(daemon.state / "events.sock") as stream:
+        events, bms = Events(stream), await careful.bms()
+        assert await bms.number("state") == 2  # configuration_error
+        assert await bms.number("charge_point_count") == 2
+        snapshot = await events.line()
+        assert [fault["key"] for fault in snapshot["configuration"]["faults"]] == ["gateway.role"]
+        daemon.config.write_text(good)
+        assert (await events.ask("reload"))["ok"]
+        assert await bms.number("state") == 1
+        (daemon.state / "last_good.toml").unlink()
+    daemon.config.write_text(REFUSED)
+    await careful.launch()
+    assert careful.process is not None
+    assert await careful.process.wait() == 2  # there is none
