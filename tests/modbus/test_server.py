@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.modbus.server import FRAME_TIMEOUT_S, Server, TcpSession
+from gatewayd.modbus.server import FRAME_TIMEOUT_S, Exchanges, Server, TcpSession
 from tests.modbus.plain_bank import BUSY_ADDRESS, FORBIDDEN_VALUE, PlainBank, PlainUnits
 
 CLIENT, NOW = "a client", 12.5
@@ -23,12 +23,17 @@ SERVED_BELOW = 0xC000
 class Site:
     """A server of three unit ids, and the exceptions it counted."""
 
-    def __init__(self, *, writes: bool = True) -> None:
+    def __init__(self, *, writes: bool = True, exchanges: Exchanges | None = None) -> None:
         self.banks = {unit: PlainBank(SERVED_BELOW) for unit in (7, 8, 9)}
         for unit, bank in self.banks.items():
             bank.registers[32:34] = bytes((0, unit))
         self.counted: list[int] = []
-        self.server = Server(PlainUnits(self.banks), writes=writes, on_exception=self.counted.append)  # type: ignore[arg-type]
+        self.server = Server(
+            PlainUnits(self.banks),  # type: ignore[arg-type]
+            writes=writes,
+            on_exception=self.counted.append,
+            exchanges=exchanges,
+        )
 
     def tcp(self, pdu: bytes, unit: int = 7) -> bytes:
         return self.server.answer_tcp(unit, pdu, CLIENT, NOW)
@@ -52,6 +57,26 @@ def test_a_unit_id_that_nobody_has() -> None:
         assert site.rtu(READ, unit) is None
     assert site.counted == [0x0B] * 251
     assert site.asked() == 0
+
+
+def test_an_onlooker_hears_every_exchange_and_what_was_silence() -> None:
+    heard: list[tuple[int, bytes, bytes | None]] = []
+    exchanges = Exchanges("tcp")
+    site = Site(exchanges=exchanges)
+    site.tcp(READ)
+    exchanges.onlooker = lambda _exchanges, _client, unit, pdu, answer: heard.append((unit, pdu, answer))
+    site.tcp(READ, 8)
+    site.tcp(READ, 100)
+    site.rtu(READ, 9)
+    site.rtu(WRITE, 0)
+    site.rtu(READ, 100)
+    assert heard == [
+        (8, READ, b"\x03\x02\x00\x08"),
+        (100, READ, b"\x83\x0b"),
+        (9, READ, b"\x03\x02\x00\x09"),
+        (0, WRITE, None),
+    ], "a foreign unit on the line is nobody's exchange"
+    assert exchanges.answered == 5
 
 
 @pytest.mark.parametrize("function", sorted(set(range(256)) - {1, 2, 3, 4, 5, 6, 15, 16}))
