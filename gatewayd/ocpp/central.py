@@ -70,7 +70,12 @@ def heartbeat(call: Inbound, request: core.Heartbeat) -> None:
 
 
 def status_notification(call: Inbound, request: core.StatusNotification) -> None:
-    heard.status_notification(call, request)
+    """One that comes again, message id and timestamp and all, is answered and changes nothing: two of the same instant
+    are told apart by the order in which they first came."""
+    said = (call.id, request)
+    if request.timestamp is None or said not in call.charge_point.statuses:
+        call.charge_point.statuses.append(said)
+        heard.status_notification(call, request)
     call.reply(Empty())
 
 

@@ -16,6 +16,8 @@ from gatewayd.site.command import Command, Report
 
 PAUSE_S = 30.0
 """Between two of the same message."""
+CALM_S = 15.0
+"""From a message that nobody could read to the question; what comes meanwhile asks for no more."""
 
 
 def came_back(cp: ChargePoint, now: float) -> None:
@@ -25,6 +27,22 @@ def came_back(cp: ChargePoint, now: float) -> None:
         _trigger(cp, TriggerCode.BootNotification, now, lambda: True)
     if cp.quirk_profile.own_questions:
         _trigger(cp, TriggerCode.StatusNotification, now, lambda: _unknown(cp))
+
+
+def ask_unknown_statuses(cp: ChargePoint, now: float) -> None:
+    """It should have said them when it came, and what it said was lost, or asked for at a bad moment."""
+    if cp.quirk_profile.own_questions:
+        _trigger(cp, TriggerCode.StatusNotification, now, lambda: _unknown(cp))
+
+
+def unreadable(cp: ChargePoint, now: float) -> None:
+    """It said something that nobody could read. It may have been a status, which a charge point says once: it is asked
+    for them a little later. (Not one that answers nothing: three Calls without an answer would close its link.)"""
+    waiting = cp.triggers_due.get(TriggerCode.StatusNotification)
+    if cp.quirk_profile.own_questions and not (waiting is not None and waiting.waiting):
+        cp.triggers_due[TriggerCode.StatusNotification] = cp.bank.site.agenda.at(
+            now + CALM_S, lambda then: _trigger(cp, TriggerCode.StatusNotification, then, lambda: True)
+        )
 
 
 def _unknown(cp: ChargePoint) -> bool:

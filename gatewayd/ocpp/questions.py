@@ -1,4 +1,4 @@
-"""What the gateway asks a charge point of its own accord: what it supports, and which local list it has.
+"""What the gateway asks a charge point of its own accord: statuses it never heard, what it supports, its local list.
 
 Serves ocpp.md, Calls: one question at a time, beginning 30 s after it registered, never for a model that takes them
 amiss (quirks B3, C9). A charge point that does not answer is not asked further: three Calls without an answer would
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from gatewayd.ocpp import own_triggers
 from gatewayd.site.agenda import Entry
 from gatewayd.site.capability import KEYS, UNSUPPORTED_LIST, Key, learn
 from gatewayd.site.charge_point import ChargePoint
@@ -41,11 +42,13 @@ class Questions:
 
 def _begin(charge_point: ChargePoint, now: float) -> None:
     if (
-        charge_point.quirk_profile.own_questions
-        and not charge_point.bridged
-        and not charge_point.quirks & QuirkBits.boot_loop
+        not charge_point.quirk_profile.own_questions
+        or charge_point.bridged
+        or charge_point.quirks & QuirkBits.boot_loop
     ):
-        _Round(charge_point).ask(now)
+        return
+    own_triggers.ask_unknown_statuses(charge_point, now)
+    _Round(charge_point).ask(now)
 
 
 @dataclass(eq=False, slots=True)

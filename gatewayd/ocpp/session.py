@@ -17,7 +17,7 @@ from gatewayd.ocpp.requests import BadParameter, operation_of
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.site.agenda import Entry
 from gatewayd.site.charge_point import ChargePoint
-from gatewayd.site.codes import CommandCode, CommandError, CommandState, LinkState, QuirkBits
+from gatewayd.site.codes import CommandError, CommandState, LinkState, QuirkBits
 from gatewayd.site.command import Command, Report, failed
 from gatewayd.site.decision import Request
 
@@ -224,6 +224,8 @@ class Session:
             return None
 
     def _bad(self, frame: frames.BadFrame, now: float) -> None:
+        if not self._unanswered:
+            own_triggers.unreadable(self.charge_point, now)
         self._fault(QuirkBits.invalid_json if frame.code is None else QuirkBits.schema_violation, frame.reason)
         if frame.id is not None and frame.code is not None:
             self._send(frames.call_error(frame.id, frame.code, frame.reason))
@@ -356,7 +358,7 @@ class Session:
         again."""
         earliest = inf
         for slot, (command, _, _) in self.waiting.items():
-            due = self._not_before(command)
+            due = self.charge_point.not_before(command)
             if due <= now:
                 return slot
             earliest = min(earliest, due)
@@ -365,14 +367,6 @@ class Session:
                 self._later.cancel()
             self._later = self.charge_point.bank.site.agenda.at(earliest, self._pump)
         return None
-
-    def _not_before(self, command: Command) -> float:
-        """When a command may go out: a start not too soon after the end before it (quirk T10)."""
-        pause_s = self.charge_point.quirk_profile.start_pause_s
-        if not pause_s or command.code is not CommandCode.RemoteStartTransaction:
-            return -inf
-        connector = self.charge_point.connector(command.connector)
-        return -inf if connector is None or connector.stopped_at is None else connector.stopped_at + pause_s
 
     def _conclude(self, report: Report, now: float) -> None:
         call, self.open_call = self.open_call, None

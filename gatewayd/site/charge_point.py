@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from gatewayd.site.agenda import Entry
-from gatewayd.site.codes import CommandError, LinkState, QuirkBits, Role, TriggerCode
+from gatewayd.site.codes import CommandCode, CommandError, LinkState, QuirkBits, Role, TriggerCode
 from gatewayd.site.command import Command, CommandMailbox, failed
 from gatewayd.site.connector import Connector
 from gatewayd.site.decision import Decisions
@@ -145,6 +146,8 @@ class ChargePoint:
     """TriggerMessage → monotonic time at which the gateway last sent it of its own accord (quirk C7)."""
     triggers_due: dict[TriggerCode, Entry] = field(default_factory=dict)
     """When it will, where that was too short a while ago."""
+    statuses: deque[tuple[str, object]] = field(default_factory=lambda: deque(maxlen=16))
+    """Message ids and payloads of the last StatusNotifications, two of each connector: to know one that comes again."""
     boots: deque[float] = field(default_factory=lambda: deque(maxlen=3))
     """Monotonic times of the last BootNotifications; three within 5 minutes are a loop (quirk B3)."""
     booted: bool = False
@@ -263,6 +266,15 @@ class ChargePoint:
         """Somebody else set or cleared charging profiles: ours may be gone with them."""
         for hook in self.bank.site.on_profiles_changed:
             hook(self, now)
+
+    def not_before(self, command: Command) -> float:
+        """Monotonic time before which a command may not go out: a start not too soon after the end before it (quirk
+        T10)."""
+        pause_s = self.quirk_profile.start_pause_s
+        if not pause_s or command.code is not CommandCode.RemoteStartTransaction:
+            return -inf
+        connector = self.connector(command.connector)
+        return -inf if connector is None or connector.stopped_at is None else connector.stopped_at + pause_s
 
     def offer(self, command: Command, now: float) -> None:
         """Hand a command to the link, or fail it at once for want of one (modbus.md, Command mailbox)."""

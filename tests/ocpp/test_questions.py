@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gatewayd.ocpp.questions import Questions
-from gatewayd.site.codes import FeatureBits
+from gatewayd.site.codes import FeatureBits, Status
 from gatewayd.site.quirk_profile import QuirkProfile
 from tests.kit import Frame, Kit, WireEnd
 from tests.ocpp.standard import is_valid
@@ -27,6 +27,8 @@ def ready() -> tuple[Kit, WireEnd]:
     kit.site.on_registered.append(Questions().registered)
     end = kit.connect()
     end.boot()
+    for connector in (1, 2):
+        end.status(connector, "Available")
     return kit, end
 
 
@@ -187,3 +189,18 @@ def test_a_command_of_the_bms_waits_for_one_question_at_most() -> None:
     assert unlock.action == "UnlockConnector"
     end.answer(unlock, {"status": "Unlocked"})
     assert len(answer_all(end, ANSWERS)) == 3  # the feature profiles were unknown, so nobody asks for a list
+
+
+def test_a_status_that_nobody_heard_is_asked_for_before_everything_else() -> None:
+    kit, end = ready()
+    end.disconnect()
+    kit.site.charge_points["CP001"].connectors[2].status = Status.unknown
+    end = kit.connect()
+    end.boot()
+    kit.run_for(29.9)
+    assert end.calls() == []
+    kit.run_for(0.2)
+    call = only_call(end)
+    assert (call.action, call.payload) == ("TriggerMessage", {"requestedMessage": "StatusNotification"})
+    end.refuse(call, "GenericError")
+    assert answer_all(end, ANSWERS)[0] == "SupportedFeatureProfiles"

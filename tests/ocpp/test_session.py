@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.ocpp import frames
+from gatewayd.ocpp import frames, own_triggers
 from gatewayd.ocpp import schema_core as core
 from gatewayd.ocpp.session import LOGGED_FAULTS, Close, Send, Session
 from gatewayd.site.codes import (
@@ -665,3 +665,51 @@ def test_a_link_with_a_boot_message_of_every_kind_of_trigger() -> None:
     end.refuse(call, "NotImplemented")
     assert kit.read(REGISTERED) == 1
     assert isinstance(kit.site.charge_points["CP001"].link, Session)
+
+
+# --- what was lost on the way -------------------------------------------------------------------------------------
+
+
+def unreadable(cp: WireEnd) -> None:
+    cp.send_text('[2,"8c8c3fcf-7ad0-4d61')
+
+
+def test_who_said_something_unreadable_is_asked_for_its_statuses_once_it_is_calm() -> None:
+    kit, cp = booted()
+    for _ in range(5):
+        unreadable(cp)
+        kit.run_for(1)
+    assert cp.calls() == []
+    kit.run_for(own_triggers.CALM_S)
+    (call,) = cp.calls()
+    assert (call.action, call.payload) == ("TriggerMessage", {"requestedMessage": "StatusNotification"})
+    cp.answer(call, {"status": "Accepted"})
+    unreadable(cp)
+    kit.run_for(own_triggers.PAUSE_S + 1)
+    assert [call.action for call in cp.calls()] == ["TriggerMessage"]
+
+
+def test_who_answers_nothing_is_not_asked_on_and_on_and_keeps_its_link() -> None:
+    kit, cp = booted("[ocpp]\ncall_timeout_s = 10\n")
+    asked = 0
+    for _ in range(20):
+        unreadable(cp)
+        kit.run_for(30)
+        asked += len(cp.calls())
+    assert asked == 1
+    assert cp.closed is None
+
+
+def test_a_status_that_comes_again_does_not_come_before_the_one_of_the_same_instant() -> None:
+    """Two statuses of one instant, and the first once more, id and all: the second is the newer one."""
+    kit, cp = booted()
+    stamp = kit.stamp()
+    for unique_id, status in (("1", "Finishing"), ("2", "Available"), ("1", "Finishing")):
+        payload = {"connectorId": 1, "errorCode": "NoError", "status": status, "timestamp": stamp}
+        assert cp.send("StatusNotification", payload, unique_id) == {}
+        kit.run_for(10)
+    assert kit.read(C1 + 32) == Status.Available
+    for status in ("Finishing", "Available", "Finishing"):  # one that numbers nothing and dates nothing is believed
+        payload = {"connectorId": 1, "errorCode": "NoError", "status": status}
+        assert cp.send("StatusNotification", payload, "1") == {}
+    assert kit.read(C1 + 32) == Status.Finishing
