@@ -13,7 +13,7 @@ from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
 from gatewayd.services.ledger.database import Restored
-from gatewayd.site import kept, limits, sessions, upstream_ids, watchdog
+from gatewayd.site import kept, limits, redating, sessions, upstream_ids, watchdog
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.codes import Role, TimeSource, WordOrder
 from gatewayd.site.decision import informative_request
@@ -41,6 +41,7 @@ def build_site(config: Config, started: float, epoch: float, serial: str) -> Sit
     site.clock.offset_s = epoch - started
     site.clock.source = TimeSource.host
     watchdog.attach(site)
+    redating.attach(site)
     reconfigure(site, config, frozenset(entry.number for entry in config.charge_points))
     return site
 

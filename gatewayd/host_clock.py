@@ -26,7 +26,7 @@ class HostClock:
     def follow(self, now: float) -> None:
         """Once a second: the host's clock may have been set."""
         if self.keeps_time:
-            self._site.clock.offset_s = self._wall() - now
+            self._site.clock.move(self._wall() - now)
 
     async def ask(self, epoch_s: float) -> None:
         """The BMS set the clock: the host's is to follow."""

@@ -14,6 +14,9 @@ COMMIT_WINDOW_S = 15.0
 EARLIEST_YEAR, LATEST_YEAR = 2020, 2105
 """Before 2020 is what a dead clock says (ocpp.md, Values); after 2105 `utc_epoch` no longer fits 32 bits."""
 
+JUMP_S = 5.0
+"""From here on the clock was set; less is a clock that is being disciplined."""
+
 FIELDS = ("year", "month", "day", "hour", "minute", "second")
 
 
@@ -32,6 +35,16 @@ class Clock:
     first_written: float | None = None
     on_set: Callable[[], None] = field(default=lambda: None)
     """Called when the BMS has set the clock: on the appliance the host's clock follows, or refuses."""
+
+    on_moved: Callable[[float], None] = field(default=lambda _seconds: None)
+    """Called with the seconds by which the clock was set, whoever set it: what was dated before is dated anew."""
+
+    def move(self, offset_s: float) -> None:
+        """From now on the time is this much more than the monotonic clock."""
+        seconds = offset_s - self.offset_s
+        self.offset_s = offset_s
+        if abs(seconds) >= JUMP_S:
+            self.on_moved(seconds)
 
     def epoch(self, now: float) -> float:
         """Seconds since 1970 at the monotonic time `now`."""
@@ -61,7 +74,7 @@ class Clock:
             if epoch is None:
                 self.result = TimeResult.out_of_range
             else:
-                self.offset_s = epoch - now
+                self.move(epoch - now)
                 self.source, self.result = TimeSource.bms, TimeResult.set
                 self.on_set()
         self.fresh.clear()
