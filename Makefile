@@ -32,7 +32,12 @@ test-root: ## as root: network namespaces and services
 
 .PHONY: test-promises
 test-promises: setup ## what is promised about reliability and security, measured; takes minutes
-	@GATEWAY_TEST_PROMISES=1 $(python) -m pytest -o faulthandler_timeout=0 tests/promises --durations=15
+	@rm -f build/promises.json
+	@$(promises) -m alone
+	@$(promises) -m 'not alone' -n 2 --dist worksteal
+
+# What measures times runs first and alone. Every test has its own limit against hangs, which names it.
+promises = GATEWAY_TEST_PROMISES=1 $(python) -m pytest -o faulthandler_timeout=0 --durations=12 tests/promises
 
 .PHONY: fuzz
 fuzz: setup ## hostile input without end, going on where it stopped; SECONDS=n for each target, TARGETS="modbus_tcp ..."

@@ -18,10 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import trio
 from trio.testing import MockClock
 
+from gatewayd.services.ledger import writer
+from gatewayd.services.ledger.schema import KEPT_CLOSED, PRUNE
 from tests.journeys.agreement import unbooked
 from tests.journeys.chaos import FASTEST_DISK
 from tests.journeys.determined import determined
@@ -44,7 +47,20 @@ CONFIGURATION = {
 STAY_S, PAUSE_S = (1800.0, 9000.0), (1800.0, 12_000.0)
 POLL_S = 600.0
 LOSSES_A_DAY = 80
+KEPT = 1000
+"""Ended transactions in the ledger: it is full after some days instead of after forty."""
+DISK_LOOK_S = 300.0
+"""How often the ledger looks at a disk that does not change here; else it would be half of a day's work."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
+A_DAY_AT_MOST = {
+    "rss_bytes": float(1 << 20),  # promises, R20
+    "descriptors": 0.1,
+    "tasks": 0.2,
+    "agenda": 0.5,
+    "objects": 15.0,  # one for every sixteenth session: each charge point keeps so many of the last, and no more
+    "ledger_bytes": float(8 << 10),  # as with the objects; SQLite takes 4 KiB at a time
+}
+"""What a field of Night may grow by, once everything that keeps the last few is full."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +95,30 @@ class Months:
     wrong: list[str] = field(default_factory=list)
     say: Callable[[str], None] = lambda _text: None
 
-    def mib_a_day(self, first: int) -> float:
-        """How the memory grows, from that night on: the slope of the straight line through all nights."""
-        points = [(night.day, night.rss_bytes / 2**20) for night in self.nights if night.day >= first]
+    def a_day(self, what: str, first: int) -> float:
+        """How a field of the nights grows, from that night on: the slope of the straight line through all of them."""
+        points = [(night.day, float(getattr(night, what))) for night in self.nights if night.day >= first]
         middle_x = sum(x for x, _ in points) / len(points)
         middle_y = sum(y for _, y in points) / len(points)
         return sum((x - middle_x) * (y - middle_y) for x, y in points) / sum((x - middle_x) ** 2 for x, _ in points)
+
+    def grown(self, first: int) -> list[str]:
+        """What grows more than it may, from that night on."""
+        slopes = {what: self.a_day(what, first) for what in A_DAY_AT_MOST}
+        return [
+            f"{what}: {slope:,.2f} a day, {A_DAY_AT_MOST[what]:,.2f} at most"
+            for what, slope in slopes.items()
+            if slope > A_DAY_AT_MOST[what]
+        ]
 
 
 def run(days: float, seed: int = 1, say: Callable[[str], None] = lambda _text: None) -> Months:
     """So many days from one seed; less than one has one night, at its end."""
     months = Months(days, say=say)
-    with tempfile.TemporaryDirectory(dir=FASTEST_DISK if FASTEST_DISK.is_dir() else None) as folder, determined(seed):
+    disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
+    rarely = patch.object(writer, "WATCH_S", DISK_LOOK_S)
+    few = patch.object(writer, "PRUNE", PRUNE.replace(str(KEPT_CLOSED), str(KEPT)))
+    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), rarely, few:
         trio.run(_Days(months, Path(folder), seed).run, clock=MockClock(autojump_threshold=0))
     return months
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Error = TypeVar("Error", bound=Exception)
 OpenStream = Callable[[], Awaitable[trio.abc.Stream]]
 
-DIAL_TIMEOUT_S = 30.0
 BOOT_RETRY_S = 30.0  # when the answer to BootNotification names no interval, or none came
 MESSAGE_QUEUE = 64  # frames that may wait to be read; with one only, pings would go unanswered meanwhile
 PONG_TIMEOUT_S = 20.0
@@ -128,7 +127,7 @@ class Session:
         self._failures += 1
         try:
             async with trio.open_nursery() as nursery:
-                with trio.fail_after(DIAL_TIMEOUT_S):
+                with trio.fail_after(self._cp.traits.dial_timeout_s):
                     link = await self._dial(nursery)
                 self.links += 1
                 self.link = link

@@ -40,6 +40,7 @@ class Traits:
     answer_latency_s: float = ANSWER_LATENCY_S
     call_timeout_s: float = 60.0
     reboot_s: float = 8.0
+    dial_timeout_s: float = 30.0
     reconnect_s: float = 5.0
     reconnect_max_s: float = 60.0
     transfer_s: float = 10.0  # each stage of a firmware update or an upload
