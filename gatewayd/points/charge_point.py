@@ -193,7 +193,7 @@ COMMAND = [
     Point(113, "command_error", "u16", "R", enum="command_error", source="mailbox.error"),
     Point(114, "command_r1", "i32", "R", source="mailbox.r1"),
     Point(116, "command_age_s", "u16", "R", "s",
-          live=lambda cp: None if cp.mailbox.since is None else max(0, int(cp.bank.site.now - cp.mailbox.since))),
+          live=lambda cp: 0 if cp.mailbox.since is None else max(0, int(cp.bank.site.now - cp.mailbox.since))),
     Point(120, "command_text", "str50", "R", description="100 characters of answer", source="mailbox.text"),
 ]  # fmt: skip
 

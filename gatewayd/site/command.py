@@ -124,7 +124,8 @@ class CommandMailbox:
     state: int = CommandState.idle
     result: int = Result.none
     error: int = CommandError.none
-    r1: int | None = None
+    r1: int | None = 0
+    """0 before the first command, as all of a mailbox but its ack is after a restart (modbus.md, Types)."""
     text: str = ""
     since: float | None = None
     running: Command | None = field(default=None, repr=False)

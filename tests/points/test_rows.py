@@ -32,8 +32,8 @@ ZERO = (
     "request_transaction_id", "request_reservation_id", "request_session_energy_wh", "request_transaction_start",
     # 0 = none, says the table
     "transaction_id", "reservation_id",
-    # mailbox registers without a default
-    "profile_rate_unit",
+    # mailbox registers without a default, and what a mailbox says before its first command
+    "profile_rate_unit", "command_r1", "command_age_s",
 )  # fmt: skip
 
 KNOWN: dict[str, bytes] = {
