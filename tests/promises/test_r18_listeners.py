@@ -25,6 +25,8 @@ from tests.process.local import Events, connected
 from tests.promises.report import seen
 from tests.services.ocpp_peer import TEXT, Peer, frame, request
 
+pytestmark = pytest.mark.alone
+
 CHARGE_POINTS, MESSAGES_PER_S = 20, 20
 LISTENERS = 20
 TURN_S, TURNS = 1.5, 8
