@@ -85,6 +85,11 @@ check: setup ## format, lint, types, shell scripts, table and documents fresh
 shell_scripts = $$(git ls-files --cached --others --exclude-standard -z | xargs -0 grep -lIsZ '^\#!' | \
     xargs -0 awk 'FNR == 1 && /^\#!.*[\/ ](ba|da)?sh( |$$)/ { print FILENAME }')
 
+.PHONY: tools
+tools: ## as root: Debian 13's tools for the card image, into build/tools; cached until their list changes
+	@.ci/setup image
+	@image/tools.sh make
+
 .PHONY: map
 map: setup ## the Modbus points: FORMAT=csv|md|html|xlsx|pdf or a tool's name; CONFIG=file.toml HOST=address
 	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config $(CONFIG)) \
