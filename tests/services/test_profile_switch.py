@@ -16,7 +16,9 @@ from tests.simulator.charge_point import ChargePoint, Traits
 from tests.simulator.charge_point.security import Dialler
 
 ENTRY = '[[charge_point]]\nnumber = 1\nidentity = "CP001"\npassword = "secret"\n'
-QUICK = Traits(reboot_s=0.1, reconnect_s=0.1, reconnect_max_s=0.2, answer_latency_s=0.0)
+QUICK = Traits(reboot_s=0.1, reconnect_s=0.1, reconnect_max_s=0.2, answer_latency_s=0.0, boots_on_reconnect=True)
+"""A link that the reload dropped comes back with a BootNotification: without one it counts as registered only 5 s after
+its first message, and that may be its next heartbeat."""
 
 
 def slot(it: Daemon) -> str:
