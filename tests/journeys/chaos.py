@@ -207,7 +207,7 @@ class _Storm:
         # A late answer to a Heartbeat would set their clocks back, and what they say then would be older than before.
         traits = Traits(
             call_timeout_s=CALL_TIMEOUT_S, dial_timeout_s=CALL_TIMEOUT_S, reconnect_s=2.0, reconnect_max_s=8.0,
-            follows_central_time=False,
+            boot_retry_s=5.0, follows_central_time=False,
         )  # fmt: skip
         return await self._plant.charge_point(
             f"CP{number:03}", traits=traits, configuration=CONFIGURATION, connectors=CONNECTORS

@@ -93,6 +93,8 @@ class Weather:
         for _ in range(self.random.randint(1, 3)):
             at = self.random.randrange(min(first, len(turned) - 1), len(turned))
             turned[at] ^= 0x80
+        if turned == data:  # a bit that was turned twice
+            turned[-1] ^= 0x80
         return bytes(turned)
 
     def _garbled_adu(self, data: bytes) -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Error = TypeVar("Error", bound=Exception)
 OpenStream = Callable[[], Awaitable[trio.abc.Stream]]
 
-BOOT_RETRY_S = 30.0  # when the answer to BootNotification names no interval, or none came
+BOOTS_UNANSWERED_MAX = 3  # in a row; then the link is taken for dead, or a pulled cable would never be noticed
 MESSAGE_QUEUE = 64  # frames that may wait to be read; with one only, pings would go unanswered meanwhile
 PONG_TIMEOUT_S = 20.0
 
@@ -194,17 +194,22 @@ class Session:
         traits = self._cp.traits
         if traits.boots_on_reconnect:
             self.boot_needed = True
+        unanswered = 0
         while self.boot_needed and traits.sends_boot:
             self.registration = None
-            pause_s = BOOT_RETRY_S
+            pause_s = traits.boot_retry_s
             try:
                 answer = await link.call("BootNotification", self._cp.notices.boot_payload(), traits.call_timeout_s)
             except (NoAnswer, CallFailed) as error:
                 self._cp.say(f"BootNotification failed: {error!r}")
+                unanswered = unanswered + 1 if isinstance(error, NoAnswer) else 0
+                if unanswered == BOOTS_UNANSWERED_MAX:
+                    raise LinkLost from error
             else:
+                unanswered = 0
                 if self.take_boot_answer(answer):
                     return
-                pause_s = answer["interval"] or BOOT_RETRY_S
+                pause_s = answer["interval"] or traits.boot_retry_s
             await trio.sleep(pause_s)
 
     def take_boot_answer(self, answer: Payload) -> bool:

@@ -41,6 +41,7 @@ class Traits:
     call_timeout_s: float = 60.0
     reboot_s: float = 8.0
     dial_timeout_s: float = 30.0
+    boot_retry_s: float = 30.0  # when the answer to BootNotification names no interval, or none came
     reconnect_s: float = 5.0
     reconnect_max_s: float = 60.0
     transfer_s: float = 10.0  # each stage of a firmware update or an upload
