@@ -90,6 +90,10 @@ tools: ## as root: Debian 13's tools for the card image, into build/tools; cache
 	@.ci/setup image
 	@image/tools.sh make
 
+.PHONY: root
+root: tools ## as root: the appliance's root for the card image, into build/root; FRESH=1 asks Debian and PyPI again
+	@image/root.sh
+
 .PHONY: map
 map: setup ## the Modbus points: FORMAT=csv|md|html|xlsx|pdf or a tool's name; CONFIG=file.toml HOST=address
 	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config $(CONFIG)) \
