@@ -78,7 +78,7 @@ check: setup ## format, lint, types, shell scripts, table and documents fresh
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
 	$(python) -m mypy gatewayd hal tests
-	shellcheck $(shell_scripts)
+	shellcheck --external-sources $(shell_scripts)
 	$(python) -m pytest tests/house
 
 # Known by their first line: a script has no need of an ending.
