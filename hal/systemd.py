@@ -53,13 +53,18 @@ def watchdog_every_s(environment: Mapping[str, str]) -> float:
     return wait_us / 1e6 / 3 if wait_us > 0 else math.inf
 
 
-def activated_socket(kind: socket.SocketKind, environment: Mapping[str, str] = os.environ) -> socket.socket | None:
+def activated_socket(
+    kind: socket.SocketKind,
+    environment: Mapping[str, str] = os.environ,
+    families: tuple[socket.AddressFamily, ...] = (socket.AF_UNIX,),
+) -> socket.socket | None:
     """The socket that systemd bound for us, non-blocking; None when this program was started by hand."""
     if environment.get("LISTEN_PID") != str(os.getpid()) or environment.get("LISTEN_FDS") != "1":
         return None
     given = socket.socket(fileno=FIRST_FD)
-    if given.family is not socket.AF_UNIX or given.type is not kind:
-        raise OSError(f"the socket unit gives {given.family.name} {given.type.name}, wanted UNIX {kind.name}")
+    if given.family not in families or given.type is not kind:
+        wanted = " or ".join(family.name for family in families)
+        raise OSError(f"the socket unit gives {given.family.name} {given.type.name}, wanted {wanted} {kind.name}")
     given.setblocking(False)
     os.set_inheritable(FIRST_FD, False)
     return given

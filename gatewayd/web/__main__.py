@@ -19,6 +19,7 @@ from gatewayd.web.app import Webd, application
 from gatewayd.web.papers import Papers
 from gatewayd.web.server import PortTaken, Server, bind
 from gatewayd.web.settings import Settings
+from hal.systemd import Systemd, activated_socket
 
 STOPPED, BUG, REFUSED, PORT_TAKEN = 0, 1, 2, 3
 """Exit codes, as gatewayd's."""
@@ -79,9 +80,10 @@ def place(settings: Settings, web: Web) -> tuple[str, int]:
 
 
 async def serve(settings: Settings, web: Web) -> None:
-    """Binds, says where, says `ready`; then until a signal comes. Raises PortTaken."""
+    """Binds, or takes what systemd bound; says where, says `ready`; then until a signal comes. Raises PortTaken."""
     host, port = place(settings, web)
-    own = bind(host, port)
+    given = activated_socket(socket.SOCK_STREAM, families=(socket.AF_INET, socket.AF_INET6))
+    own = bind(host, port) if given is None else given
     port = own.getsockname()[1]
     of = Webd(settings)
     papers: Papers | None = Papers(settings.certificate) if settings.appliance else None
@@ -90,11 +92,22 @@ async def serve(settings: Settings, web: Web) -> None:
         await nursery.start(server.serve, own)
         announce(settings, host, port)
         print("ready", flush=True)
+        systemd = Systemd()
+        systemd.ready(f"port {port}")
+        nursery.start_soon(live, systemd)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 break
         log.info("stopping")
+        systemd.stopping()
         nursery.cancel_scope.cancel()
+
+
+async def live(systemd: Systemd) -> None:
+    """Tell systemd again and again that the loop turns; nothing where nobody watches."""
+    while True:
+        systemd.alive()
+        await trio.sleep(systemd.watchdog_every_s)
 
 
 def announce(settings: Settings, host: str, port: int) -> None:

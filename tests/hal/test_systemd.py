@@ -98,5 +98,5 @@ def test_a_socket_of_another_kind_is_refused(tmp_path: Path) -> None:
         "activated_socket(socket.SOCK_DGRAM, {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'})"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "wanted UNIX SOCK_DGRAM" in run.stderr
+    assert "wanted AF_UNIX SOCK_DGRAM" in run.stderr
     assert activated_socket(socket.SOCK_DGRAM, {}) is None

@@ -70,6 +70,7 @@ CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
 
 # The gateway knows the board by its contract; with `--board` one service runs the panel's own logic in the daemon.
 BOARD_SEEN_BY_GATEWAY = {
+    "gatewayd.web.__main__": ("hal.systemd",),
     "gatewayd.services.front_panel": ("hal.panel", "hal.reset_sequence", "hal.lines", "hal.board_spec"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -27,13 +28,21 @@ GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n"
 
 
 @asynccontextmanager
-async def page(daemon: Daemon) -> AsyncIterator[int]:
-    """webd beside it; the port that it serves."""
+async def page(daemon: Daemon, given: socket.socket | None = None) -> AsyncIterator[int]:
+    """webd beside it; the port that it serves. `given` is bound already, and handed over as systemd does it."""
     state = daemon.folder / "webd"
     program = [str(WEBD)] if WEBD.exists() else [sys.executable, "-m", "gatewayd.web"]
     options = ["--config", str(daemon.config), "--state", str(state), "--run", str(daemon.folder / "run")]
+    if given is not None:
+        handed = f'exec 3<&{given.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+        program = ["bash", "-c", handed, "bash", *program]
     with daemon.log.open("ab") as log:
-        process = await trio.lowlevel.open_process([*program, *options, "--appliance"], stdout=PIPE, stderr=log)
+        process = await trio.lowlevel.open_process(
+            [*program, *options, "--appliance"],
+            stdout=PIPE,
+            stderr=log,
+            pass_fds=[] if given is None else [given.fileno()],
+        )
     try:
         said = b""
         assert process.stdout is not None
@@ -85,6 +94,19 @@ async def test_the_page_is_believed_by_who_has_the_gateways_authority(
             assert (tmp_path / "run" / "page.pem").exists()
             with pytest.raises(trio.BrokenResourceError):
                 await ask(port, trustme.CA().cert_pem.bytes().decode())
+
+
+async def test_it_serves_the_socket_that_systemd_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    daemon = Daemon(tmp_path, charge_points("CP001"))
+    daemon.config.write_text(daemon.config.read_text().replace("[web]\nport = -1\n", PAGE))
+    (tmp_path / "run").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        port = given.getsockname()[1]
+        async with running(daemon), page(daemon, given) as served:
+            assert served == port
+            head = await ask(port, (daemon.state / "authority.pem").read_text())
+            assert head.split(b" ")[1][:1] in (b"2", b"3"), head
 
 
 def test_papers_are_read_again_when_they_are_others_and_kept_while_they_are_none(tmp_path: Path) -> None:
