@@ -85,9 +85,9 @@ class Editor:
         return await self._edited(author, edit)
 
     async def replace(self, author: Author, text: bytes) -> list[Fault]:
-        """A whole other file, as a backup brings it."""
+        """A whole other file, as a backup brings it; also where only comments differ."""
         async with self._turn:
-            return await self._take(author, self._settings.config.read_bytes(), text)
+            return await self._take(author, self._settings.config.read_bytes(), text, whole=True)
 
     async def _edited(self, author: Author, edit: Callable[[tomlkit.TOMLDocument], None]) -> list[Fault]:
         async with self._turn:
@@ -102,12 +102,12 @@ class Editor:
                 return [{"key": "charge_point", "what": "is not in the file any more"}]
             return await self._take(author, old, tomlkit.dumps(document).encode())
 
-    async def _take(self, author: Author, old: bytes, new: bytes) -> list[Fault]:
+    async def _take(self, author: Author, old: bytes, new: bytes, *, whole: bool = False) -> list[Fault]:
         parsed = self._parsed(new)
         if not isinstance(parsed, Config):
             return parsed
         before = self._parsed(old)
-        if before == parsed:
+        if before == parsed and (new == old or not whole):
             return []
         mode = 0o640
         await trio.to_thread.run_sync(durable.write, self._settings.config, new, mode)

@@ -25,6 +25,16 @@ EXCEPTIONS: Final = {
     11: "the charge point does not answer",
 }
 
+EXCEPTION_NAMES: Final = {
+    1: "illegal_function",
+    2: "illegal_data_address",
+    3: "illegal_data_value",
+    4: "server_device_failure",
+    6: "server_device_busy",
+    11: "gateway_target_failed_to_respond",
+}
+"""As Modbus calls them, and as events.sock writes them."""
+
 _HEADER: Final = struct.Struct(">HHHB")
 
 

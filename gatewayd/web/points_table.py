@@ -17,6 +17,9 @@ from gatewayd.site.codes import ENUMS, WordOrder
 GAP_MOST: Final = 40
 """Registers between two points that are read along: another request costs more."""
 
+LARGEST: Final = float(1 << 64)
+"""What is larger fits no register; and a float beyond it divides into infinity."""
+
 
 class BadValue(ValueError):
     """What is to be written does not fit the point; the text says why."""
@@ -110,8 +113,8 @@ class PointsTable:
             return self._text(point, value)
         if isinstance(value, str):
             value = _number(point, value)
-        if isinstance(value, bool) or not math.isfinite(value):
-            raise BadValue("a number belongs here")
+        if isinstance(value, bool) or not abs(value) < LARGEST:  # so is NaN
+            raise BadValue("a number that a register can hold belongs here")
         if point.type == "f32":
             return self._format.reorder(point, struct.pack(">f", value))
         factor = factor_of(point)

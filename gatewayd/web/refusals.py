@@ -26,6 +26,7 @@ class Refused(Exception):
         leads_to: str = "",
         headers: dict[str, str] | None = None,
         faults: list[dict[str, str]] | None = None,
+        exception: str = "",
     ) -> None:
         super().__init__(why)
         self.status, self.why, self.remedy = status, why, remedy
@@ -34,6 +35,8 @@ class Refused(Exception):
         self.headers = headers or {}
         self.faults = faults or []
         """What is wrong with a configuration: key and what."""
+        self.exception = exception
+        """The name of Modbus' exception, where it was Modbus that refused."""
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -43,12 +46,13 @@ class Problem(msgspec.Struct, omit_defaults=True):
     status: int
     detail: str = ""
     faults: list[dict[str, str]] = []
+    exception: str = ""
 
 
 def answer(webd: Webd, request: Request, refused: Refused) -> Response:
     """The refusal as whoever asked understands it best."""
     if request.url.path.startswith(API):
-        problem = Problem(refused.why, refused.status, refused.remedy, refused.faults)
+        problem = Problem(refused.why, refused.status, refused.remedy, refused.faults, refused.exception)
         headers = dict(refused.headers)
         if refused.status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="gateway"'

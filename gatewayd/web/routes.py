@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -37,10 +38,11 @@ class Described:
     """What the API's document says of a route; the schemas are types that msgspec knows."""
 
     summary: str
-    takes: type | None = None
-    gives: type | None = None
+    takes: Any = None
+    gives: Any = None
     query: tuple[tuple[str, str], ...] = ()
-    """(name, what it does) of each parameter in the query."""
+    """(name, what it does) of each parameter in the query; all are texts and may be left out."""
+    takes_media_type: str = "application/json"
     status: int = 200
     media_type: str = "application/json"
     refusals: tuple[int, ...] = ()

@@ -14,17 +14,21 @@ ANSWER_MOST_BYTES: Final = 4096
 
 
 class NotGranted(Exception):
-    """The wish was refused or failed, or nobody is there to grant it; the text says why."""
+    """The wish was refused or failed; the text says why."""
+
+
+class StewardAway(NotGranted):
+    """Nobody is there to grant it: everywhere but on the appliance."""
 
 
 async def wish(socket: Path, name: str, **fields: Any) -> str:
-    """One wish of stewardd's table; what it said. Raises NotGranted."""
+    """One wish of stewardd's table; what it said. Raises NotGranted, of which StewardAway is one."""
     line = json.dumps({"wish": name, **fields}).encode() + b"\n"
     try:
         with trio.fail_after(PATIENCE_S):
             said = await _ask(socket, line)
     except (OSError, trio.TooSlowError, trio.BrokenResourceError):
-        raise NotGranted("stewardd does not answer: only the appliance has it") from None
+        raise StewardAway("stewardd does not answer: only the appliance has it") from None
     try:
         answer = json.loads(said)
         verdict, text = str(answer["answer"]), str(answer["text"])

@@ -45,7 +45,26 @@ class Door:
         config.write_text(toml, encoding="utf-8")
         (folder / "web").mkdir(exist_ok=True)
         self.webd = Webd(Settings(config, folder / "web", folder, folder))
-        self._app = application(self.webd)
+        self.app = application(self.webd)
+
+    @classmethod
+    def onto(cls, settings: Settings) -> Door:
+        """One webd that finds its things there."""
+        door = cls.__new__(cls)
+        door.webd = Webd(settings)
+        door.app = application(door.webd)
+        return door
+
+    async def call(
+        self, method: str, path: str, token: str = "", body: bytes = b"", kind: str = "application/json"
+    ) -> Answer:
+        """As a program calls the API: with a bearer token, and no Origin."""
+        sent = {"host": HOST, "content-length": str(len(body))}
+        if token:
+            sent["authorization"] = f"Bearer {token}"
+        if body:
+            sent["content-type"] = kind
+        return await self._ask(_scope(method, path, sent), body)
 
     async def knock(
         self, method: str, path: str, fields: dict[str, str] | None = None, token: str = "", **headers: str
@@ -64,14 +83,7 @@ class Door:
             sent |= {"content-type": "application/x-www-form-urlencoded", "content-length": str(len(body))}
         elif method != "GET" and token and (session := self.webd.sessions.find(token, trio.current_time())):
             sent |= {"x-csrf-token": session.proof()}
-        pure, _, query = path.partition("?")
-        scope: dict[str, Any] = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-            "path": pure, "raw_path": pure.encode(), "query_string": query.encode(), "root_path": "",
-            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
-            "client": ("192.0.2.7", 50000), "server": ("127.0.0.1", 8080), "state": {},
-        }  # fmt: skip
-        return await self._ask(scope, body)
+        return await self._ask(_scope(method, path, sent), body)
 
     async def _ask(self, scope: dict[str, Any], body: bytes) -> Answer:
         start: dict[str, Any] = {}
@@ -95,7 +107,7 @@ class Door:
                     if _is_stream(start):  # it would go on for ever
                         scope_of_answer.cancel()
 
-            await self._app(scope, receive, send)  # type: ignore[arg-type]
+            await self.app(scope, receive, send)  # type: ignore[arg-type]
         headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
         return Answer(start["status"], headers, bytes(said))
 
@@ -110,3 +122,13 @@ class Door:
 
 def _is_stream(start: dict[str, Any]) -> bool:
     return any(name == b"content-type" and b"event-stream" in value for name, value in start.get("headers", ()))
+
+
+def _scope(method: str, path: str, sent: dict[str, str]) -> dict[str, Any]:
+    pure, _, query = path.partition("?")
+    return {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": pure, "raw_path": pure.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "client": ("192.0.2.7", 50000), "server": ("127.0.0.1", 8080), "state": {},
+    }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from gatewayd import config as configuration
-from gatewayd.web.app import Webd, application
 from gatewayd.web.routes import Role
 from hal.network_files import parse_trial
 from tests.hal.test_stewardd import Steward
@@ -30,11 +30,8 @@ def steward(tmp_path: Path) -> Iterator[Steward]:
 
 def door(folder: Path, steward: Steward) -> Door:
     """A page whose configuration is the appliance's."""
-    found = Door(folder)
-    settings = replace(found.webd.settings, config=steward.state / "gateway.toml", steward=steward.socket)
-    found.webd = Webd(settings)
-    found._app = application(found.webd)
-    return found
+    settings = Door(folder).webd.settings
+    return Door.onto(replace(settings, config=steward.state / "gateway.toml", steward=steward.socket))
 
 
 async def test_a_change_is_tried_and_saved_when_confirmed(tmp_path: Path, steward: Steward) -> None:
@@ -84,6 +81,34 @@ async def test_where_there_is_no_steward_it_is_said(tmp_path: Path) -> None:
     answer = await at.knock("POST", "/network", STATIC, token)
     assert answer.status == 422
     assert "only the appliance has it" in answer.text
+
+
+async def test_the_api_tries_and_confirms_too(tmp_path: Path, steward: Steward) -> None:
+    at = door(tmp_path, steward)
+    token = (await at.tokens())[Role.admin]
+    wanted = STATIC | {"dns": ["192.0.2.1"], "ntp": []}
+    tried = await at.call("PUT", "/api/v1/network", token, json.dumps(wanted).encode())
+    assert tried.status == 202, tried.text
+    trial = json.loads((await at.call("GET", "/api/v1/network", token)).body)["trial"]
+    assert trial["settings"] == wanted
+    assert 0 < trial["left_s"] <= 60
+    assert (await at.call("POST", "/api/v1/network/confirm", token)).status == 204
+    now = json.loads((await at.call("GET", "/api/v1/network", token)).body)
+    assert now == {"configured": wanted, "trial": None}
+    late = await at.call("POST", "/api/v1/network/confirm", token)
+    assert (late.status, "no settings are on trial" in late.text) == (409, True)
+
+
+async def test_the_api_says_where_there_is_no_steward(tmp_path: Path) -> None:
+    at = Door(tmp_path)
+    at.webd.settings = replace(at.webd.settings, steward=tmp_path / "nobody")
+    token = (await at.tokens())[Role.admin]
+    for method, path, body in (("PUT", "network", b'{"mode": "dhcp"}'), ("POST", "network/revert", b"")):
+        answer = await at.call(method, f"/api/v1/{path}", token, body)
+        assert (answer.status, "only the appliance has it" in answer.text) == (503, True), answer.text
+    wrong = await at.call("PUT", "/api/v1/network", token, b'{"mode": "carrier pigeon"}')
+    assert wrong.status == 422
+    assert [fault["key"] for fault in json.loads(wrong.body)["faults"]] == ["network.mode"]
 
 
 async def test_the_clock_is_a_wish_too(tmp_path: Path, steward: Steward) -> None:

@@ -3,7 +3,15 @@
 Every module has ROUTES, each with its description; `openapi` prints the document from them.
 """
 
-from gatewayd.web.api import sessions
+from gatewayd.web.api import charge_points, configuration, gateway, network, points, sessions, users
 from gatewayd.web.routes import Route
 
-ROUTES: tuple[Route, ...] = (*sessions.ROUTES,)
+ROUTES: tuple[Route, ...] = (
+    *sessions.ROUTES,
+    *gateway.ROUTES,
+    *points.ROUTES,
+    *charge_points.ROUTES,
+    *configuration.ROUTES,
+    *network.ROUTES,
+    *users.ROUTES,
+)
