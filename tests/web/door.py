@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import trio
 
@@ -128,7 +128,7 @@ def _scope(method: str, path: str, sent: dict[str, str]) -> dict[str, Any]:
     pure, _, query = path.partition("?")
     return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-        "path": pure, "raw_path": pure.encode(), "query_string": query.encode(), "root_path": "",
+        "path": unquote(pure), "raw_path": pure.encode(), "query_string": query.encode(), "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
         "client": ("192.0.2.7", 50000), "server": ("127.0.0.1", 8080), "state": {},
     }  # fmt: skip

@@ -3,10 +3,10 @@
 Every module has ROUTES, each with its description; `openapi` prints the document from them.
 """
 
-from gatewayd.web.api import charge_points, configuration, gateway, network, points, sessions, users
+from gatewayd.web.api import charge_points, configuration, gateway, network, openapi, points, sessions, users
 from gatewayd.web.routes import Route
 
-ROUTES: tuple[Route, ...] = (
+_DOING: tuple[Route, ...] = (
     *sessions.ROUTES,
     *gateway.ROUTES,
     *points.ROUTES,
@@ -15,3 +15,5 @@ ROUTES: tuple[Route, ...] = (
     *network.ROUTES,
     *users.ROUTES,
 )
+
+ROUTES: tuple[Route, ...] = (*_DOING, openapi.own_route(_DOING))

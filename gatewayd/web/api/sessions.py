@@ -109,6 +109,6 @@ ROUTES = (
                               refusals=(403, 409, 422))),
     Route("/api/v1/session", who_am_i, Role.viewer, described=Described("Who asks", gives=WhoAmI)),
     Route("/api/v1/session", begin, Role.anyone, "POST",
-          described=Described("Sign in", Credentials, Begun, status=201, refusals=(409, 422, 429))),
+          described=Described("Sign in", Credentials, Begun, status=201, refusals=(401, 409, 422, 429))),
     Route("/api/v1/session", end, Role.viewer, "DELETE", described=Described("Sign out", status=204)),
 )  # fmt: skip
