@@ -160,6 +160,8 @@ async def test_users_come_change_and_go(tmp_path: Path) -> None:
     assert (await admin.ask("PATCH", "users/night", {"role": "installer"})).status == 200
     assert {"name": "night", "role": "installer"} in await ask[Role.viewer].get("users")
     assert (await admin.ask("PATCH", "users/admin", {"role": "viewer"})).status == 422  # the last one
+    assert (await admin.ask("PATCH", "users/looker", {"role": "admin", "password": "short"})).status == 422
+    assert {"name": "looker", "role": "viewer"} in await ask[Role.viewer].get("users")  # both or neither, and signed in
     assert (await admin.ask("PATCH", "users/looker", {"password": "plant room 9"})).status == 200
     assert (await ask[Role.viewer].ask("GET", "users")).status == 401  # the old session ended
     assert (await admin.ask("DELETE", "users/night")).status == 204

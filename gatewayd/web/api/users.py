@@ -65,17 +65,21 @@ async def add(request: Request) -> Response:
 
 async def edit(request: Request) -> Response:
     user, given = _present(request), taken(request, ChangedUser)
+    everybody = of(request).users
     try:
-        if given.password is not UNSET:
-            await of(request).users.set_password(user.name, given.password)
-            of(request).audit.note(*author(request), f"password of {user.name}", SECRET, SECRET)
         if given.role is not UNSET:
-            of(request).users.set_role(user.name, Role[given.role])
-            of(request).audit.note(*author(request), f"role of {user.name}", user.role, given.role)
+            everybody.set_role(user.name, Role[given.role])
+        if given.password is not UNSET:
+            await everybody.set_password(user.name, given.password)
     except BadUser as bad:
+        if user.name in everybody.all():
+            everybody.set_role(user.name, user.rank)  # both or neither
         raise Refused(422, str(bad)) from None
-    finally:
-        of(request).sessions.end_all(user.name, but=request.state.session)
+    of(request).sessions.end_all(user.name, but=request.state.session)
+    if given.role is not UNSET:
+        of(request).audit.note(*author(request), f"role of {user.name}", user.role, given.role)
+    if given.password is not UNSET:
+        of(request).audit.note(*author(request), f"password of {user.name}", SECRET, SECRET)
     now = _present(request)
     return said({"name": now.name, "role": now.role})
 
