@@ -73,6 +73,7 @@ async def test_registers_are_read_written_and_refused_by_name(tmp_path: Path) ->
         assert beats["written_by"] is None
         written = await fits.ask("PUT", f"points/{beats['name']}", {"value": 4711})
         assert (written.status, json.loads(written.body)["value"]) == (200, 4711), written.text
+        assert json.loads(written.body)["written_by"] == "page"
         read_only = await fits.ask("PUT", f"points/{magic['name']}", {"value": 1})
         assert (read_only.status, "cannot be written" in read_only.text) == (422, True)
         limited = await fits.ask("PUT", f"points/{beats['name']}", {"value": 1e300})

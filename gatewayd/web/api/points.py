@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -122,13 +123,13 @@ async def point(request: Request) -> Response:
     return said(await _read(request, _found(request)))
 
 
-async def _read(request: Request, listed: Listed) -> Point:
+async def _read(request: Request, listed: Listed, wrote: Writers | None = None) -> Point:
     gateway = of(request).gateway
     try:
         shown = await gateway.read(listed)
     except ModbusRefused as refused:
         raise _refused(refused) from None
-    return told(shown, writers(await gateway.snapshot()))
+    return told(shown, writers(await gateway.snapshot()) if wrote is None else wrote)
 
 
 async def write_point(request: Request) -> Response:
@@ -143,7 +144,8 @@ async def write_point(request: Request) -> Response:
         raise _refused(refused) from None
     what = f"register {listed.name} (unit {listed.unit}, address {listed.address})"
     of(request).audit.note(*author(request), what, shown_as(before), str(wanted))
-    return said(await _read(request, listed))
+    now = {(listed.unit, listed.address): ("page", time.time())}  # the snapshot may be from before
+    return said(await _read(request, listed, now))
 
 
 def _refused(refused: ModbusRefused) -> Refused:
