@@ -64,9 +64,9 @@ class Absence:
 
     def __str__(self) -> str:
         return (
-            f"{self.sessions} sessions, at most {self.most_waiting} messages waiting in the gateway, {self.lost} lost, "
-            f"all linked after {self.returned_s:.0f} s, all heard after {self.drained_s:.0f} s, "
-            f"{len(self.wrong)} faults"
+            f"{self.sessions} sessions, at most {self.most_waiting} messages waiting in the gateway, "
+            f"{self.lost} readings thinned, all linked after {self.returned_s:.0f} s, "
+            f"all heard after {self.drained_s:.0f} s, {len(self.wrong)} faults"
         )
 
 

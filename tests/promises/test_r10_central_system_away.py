@@ -21,17 +21,17 @@ LIMIT_S = 900.0
 """Of one of them; two minutes on a quiet core."""
 
 
-def one(policy: str) -> tuple[str, str, float, int, list[str]]:
+def one(policy: str) -> tuple[str, str, float, list[str]]:
     logging.disable(logging.CRITICAL)
     found = absence.run(policy, HOURS)
-    return policy, str(found), found.drained_s, found.lost, found.wrong
+    return policy, str(found), found.drained_s, found.wrong
 
 
 @pytest.mark.limit(2 * LIMIT_S)
 def test_seventy_two_hours() -> None:
-    for policy, text, drained_s, lost, wrong in in_processes(one, ("buffer", "disconnect"), limit_s=LIMIT_S):
-        assert wrong == [], policy
-        assert (lost, drained_s <= DRAINED_MAX_S) == (0, True), f"{policy}: {text}"
+    for policy, text, drained_s, wrong in in_processes(one, ("buffer", "disconnect"), limit_s=LIMIT_S):
+        assert wrong == [], policy  # a Start or Stop that was dropped is one; readings may be thinned
+        assert drained_s <= DRAINED_MAX_S, f"{policy}: {text}"
         seen("R10", f"{policy}, {HOURS:.0f} h: {text}")
 
 
