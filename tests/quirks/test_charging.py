@@ -17,6 +17,8 @@ def booted(toml: str = "") -> tuple[Kit, WireEnd]:
     kit.site.on_registered.append(Questions().registered)
     end = kit.connect()
     end.boot()
+    for number in (1, 2):
+        end.status(number, "Available")  # nothing is left to ask for
     return kit, end
 
 

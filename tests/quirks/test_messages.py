@@ -19,7 +19,8 @@ def booted(toml: str = "") -> tuple[Kit, WireEnd]:
     kit.site.on_registered.append(Questions().registered)
     end = kit.connect()
     end.boot()
-    end.status(1, "Charging")
+    end.status(2, "Available")
+    end.status(1, "Charging")  # nothing is left to ask for
     return kit, end
 
 
@@ -102,7 +103,7 @@ def test_m5_fields_that_do_not_belong_are_ignored_and_a_connector_is_used() -> N
     kit.write(18, 1)
     assert end.send("Authorize", {"idTag": "TAG", "connectorId": 1, "vendorThing": {"x": [1]}}) is None
     kit.run_for(9)
-    assert end.answer_to("cp-3")["idTagInfo"]["status"] == "Accepted"
+    assert end.answer_to("cp-4")["idTagInfo"]["status"] == "Accepted"
     assert not kit.read(QUIRKS) & QuirkBits.schema_violation
 
 
