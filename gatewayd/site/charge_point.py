@@ -171,7 +171,10 @@ class ChargePoint:
         self.connectors = [Connector(k, self) for k in range(self.connector_count + 1)]
 
     def take_quirks(self, profile: QuirkProfile) -> None:
-        """It is of this model; what was learned of it stays."""
+        """It is of this model; what was learned of it stays, but for readings of a register that counts otherwise."""
+        if profile.energy_register is not self.quirk_profile.energy_register:
+            for connector in self.connectors:
+                connector.meter.forget_session()
         self.quirk_profile = profile
         self.limit_strategy = LimitStrategy(
             profile.limit_purposes,

@@ -12,7 +12,8 @@ Serves "ocpp.md, Values" and "charge_point_quirks.md, 4", M4 to M10. Decided whe
   is off by about a thousand, it is scaled to fit.
 - An energy register that reads less than before is shown as it reads, and energy_backwards is returned: held at the old
   reading, a meter that was replaced would stand still for years. With `session_register` (a model whose register
-  restarts with every session) it is added up instead.
+  restarts with every session) it is added up instead. Models that also tell the total, in between or in the middle of
+  a session, are believed: what is shown is the total, and what the session's register counted since.
 """
 
 from collections.abc import Iterable
@@ -124,14 +125,42 @@ class Meter:
     rpm: float | None = None
 
     sessions_before_wh: float = 0.0
-    """Only with `session_register`: what the register had counted before it last restarted."""
+    """Only with `session_register`: all that had flowed when the register last began at 0, as far as is known."""
     session_reading_wh: float | None = None
-    """Only with `session_register`: the register as it last read."""
+    """Only with `session_register`: the register as it last read; None: never yet."""
 
-    @property
-    def register_wh(self) -> float | None:
-        """The energy register as it reads, which is what the charge point's own meterStart and meterStop count."""
-        return self.energy_active_import_wh if self.session_reading_wh is None else self.session_reading_wh
+    def forget_session(self) -> None:
+        """The register counts something else from now on."""
+        self.session_reading_wh = None
+
+    def began_at(self, reading_wh: float) -> None:
+        """A session begins, and its register reads this. Only a reading below the last one tells that it began anew:
+        some write here what they count outside sessions."""
+        if self.session_reading_wh is not None and round(reading_wh) < round(self.session_reading_wh):
+            self.sessions_before_wh = self.energy_active_import_wh or 0.0
+            self.session_reading_wh = reading_wh
+
+    def take_session(self, reading_wh: float) -> None:
+        """The register that begins at 0 with every session reads this."""
+        before_wh, shown_wh = self.session_reading_wh, self.energy_active_import_wh or 0.0
+        if before_wh is None or round(reading_wh) < round(before_wh):  # what is shown counted all that ever flowed
+            self.sessions_before_wh = shown_wh
+        elif round(self.sessions_before_wh + reading_wh) < round(shown_wh):  # a total came since, and read more
+            self.sessions_before_wh = shown_wh - reading_wh
+        self.session_reading_wh = reading_wh
+        self.energy_active_import_wh = self.sessions_before_wh + reading_wh
+
+    def take_total(self, reading_wh: float) -> bool:
+        """All that ever flowed reads this. Returns whether it read more before.
+
+        In a session it counts that one too, and what flowed since the session's register was last read: so the
+        difference of both is the most that can have flowed before the session."""
+        before_wh = self.energy_active_import_wh
+        if self.session_reading_wh is not None:
+            self.sessions_before_wh = min(self.sessions_before_wh, reading_wh - self.session_reading_wh)
+        self.energy_active_import_wh = reading_wh
+        # Compared as the register shows it: parts of a Wh come and go with the unit a model happens to use.
+        return before_wh is not None and round(reading_wh) < round(before_wh)
 
 
 def feed(
@@ -298,20 +327,9 @@ class _Entry:
         if reading_wh is None:
             return
         if session_register:
-            before_wh = meter.session_reading_wh
-            if before_wh is None:  # what it read until now counted all that ever flowed
-                meter.sessions_before_wh = meter.energy_active_import_wh or 0.0
-            elif round(reading_wh) < round(before_wh):
-                meter.sessions_before_wh += before_wh
-            meter.session_reading_wh = reading_wh
-            meter.energy_active_import_wh = meter.sessions_before_wh + reading_wh
-            return
-        meter.session_reading_wh = None
-        before_wh = meter.energy_active_import_wh
-        # Compared as the register shows it: parts of a Wh come and go with the unit a model happens to use.
-        if before_wh is not None and round(reading_wh) < round(before_wh):
+            meter.take_session(reading_wh)
+        elif meter.take_total(reading_wh):
             self.quirks |= QuirkBits.energy_backwards
-        meter.energy_active_import_wh = reading_wh
 
 
 def _expected_w(current: _Reading, meter: Meter) -> float:

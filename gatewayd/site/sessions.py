@@ -70,6 +70,9 @@ def start(
     elif old is not None:
         abandon(charge_point, old, min(epoch, start_epoch))
     _open(charge_point, transaction)
+    begun = charge_point.connector(number)
+    if begun is not None and transaction.open:
+        begun.meter.began_at(meter_start_wh)
     if reservation_id is not None:
         for connector in charge_point.connectors:
             if connector.reservation_id == reservation_id:
@@ -256,11 +259,13 @@ def metered(connector: Connector, transaction_id: int | None, epoch: float) -> i
 
 
 def _register_wh(connector: Connector, transaction_id: int | None) -> float | None:
-    """The reading that counts for a transaction; None where it counts something else (quirk M9)."""
+    """The reading that counts for a transaction, as its meterStart and meterStop do; None: there is none (quirk M9)."""
     register = connector.charge_point.quirk_profile.energy_register
+    if register is EnergyRegister.total:
+        return connector.meter.energy_active_import_wh
     if transaction_id is None and register is EnergyRegister.session_in_transaction:
         return None
-    return connector.meter.register_wh
+    return connector.meter.session_reading_wh
 
 
 def _credit(connector: Connector, transaction: Transaction, reading: float | None) -> int:
@@ -283,7 +288,7 @@ def _adopt(connector: Connector, transaction_id: int, epoch: float) -> Transacti
     known = _take_over(charge_point, transaction_id)
     if known is None:
         return None
-    reading = whole(connector.meter.register_wh or 0)
+    reading = whole(_register_wh(connector, transaction_id) or 0)
     transaction = Transaction(known, connector.number, "", epoch, reading, reading, incomplete=True)
     _open(charge_point, transaction)
     return transaction
