@@ -76,11 +76,7 @@ class Bridge(Session):
             self.charge_point.upstream = False
             self.charge_point.bank.site.touch()
         Session.closed(self, now)
-        for asked in self.asked_upstream.values():
-            asked.timeout.cancel()
-        self.asked_upstream.clear()
-        self.held.clear()
-        self.said.clear()
+        self._forget_upstream()
         self._tell_upstream(Close(GOING_AWAY, "charge point gone"))
 
     def upstream_opened(self, now: float) -> None:
@@ -246,6 +242,14 @@ class Bridge(Session):
             self._ask(*self.held.popleft(), now)
         if not self.asked_upstream:
             Session._pump(self, now)
+
+    def _forget_upstream(self) -> None:
+        """One of the two ends is gone: what either asked the other is not waited for any more."""
+        for asked in self.asked_upstream.values():
+            asked.timeout.cancel()
+        self.asked_upstream.clear()
+        self.held.clear()
+        self.said.clear()
 
     def _tell_upstream(self, word: Word) -> None:
         self.upstream_words.append(word)

@@ -129,11 +129,7 @@ class BufferedBridge(Bridge):
         cp.touch()
         cp.bank.site.touch()
         self.upstream_words.clear()
-        for asked in self.asked_upstream.values():
-            asked.timeout.cancel()
-        self.asked_upstream.clear()
-        self.held.clear()
-        self.said.clear()
+        self._forget_upstream()
         passed, self.passed = self.passed, {}
         for call, text in passed.values():
             self._answer_here(call, text, now)
@@ -162,10 +158,10 @@ class BufferedBridge(Bridge):
         spelled = self._spelled(frame, text)
         path = NAMED_BY_CHARGE_POINT.get(frame.action)
         if path is not None and len(self.charge_point.upstream_ids):
-            text = other = renumbered(spelled, path, self.charge_point.upstream_ids.upstream)
-            if other != spelled:
-                spelled, again = other, frames.parse(other)
-                frame = again if isinstance(again, frames.Call) else frame
+            other = renumbered(spelled, path, self.charge_point.upstream_ids.upstream)
+            again = frames.parse(other) if other != spelled else None
+            if isinstance(again, frames.Call):
+                frame, spelled, text = again, other, other if isinstance(text, str) else other.encode()
         if self.passing:
             self._pass_on(frame, spelled, text, now)
         else:
@@ -180,12 +176,11 @@ class BufferedBridge(Bridge):
         elif isinstance(frame, frames.BadFrame):
             self._bad(frame, now)
 
-    @staticmethod
-    def _spelled(call: frames.Call, text: str | bytes) -> str:
+    def _spelled(self, call: frames.Call, text: str | bytes) -> str:
         """The Call as text that can be kept: as it came, or spelled anew where only mending made it readable."""
-        if isinstance(text, str) and isinstance(frames.parse(text), frames.Call):
-            return text
-        return frames.call(call.id, call.action, call.payload)
+        if self.charge_point.quirk_profile.repair_json and isinstance(frames.parse(text), frames.BadFrame):
+            return frames.call(call.id, call.action, call.payload)
+        return text if isinstance(text, str) else text.decode()
 
     def _pass_on(self, call: frames.Call, spelled: str, text: str | bytes, now: float) -> None:
         """To the central system, byte for byte."""
@@ -390,9 +385,11 @@ class BufferedBridge(Bridge):
 
     def _send(self, text: str | bytes, durable: int = 0, *, withheld: bool = False) -> None:
         """With the ids by which the charge point knows its transactions."""
-        if isinstance(text, str) and len(self.charge_point.upstream_ids):
+        if len(self.charge_point.upstream_ids):
             frame = frames.parse(text)
             path = NAMED_BY_CENTRAL_SYSTEM.get(frame.action) if isinstance(frame, frames.Call) else None
             if path is not None:
-                text = renumbered(text, path, self.charge_point.upstream_ids.at_charge_point)
+                spelled = text if isinstance(text, str) else text.decode()
+                other = renumbered(spelled, path, self.charge_point.upstream_ids.at_charge_point)
+                text = other if isinstance(text, str) else other.encode()
         Session._send(self, text, durable, withheld=withheld)

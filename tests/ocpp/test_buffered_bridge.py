@@ -164,6 +164,28 @@ def test_a_transaction_that_goes_on_keeps_its_id_at_the_charge_point_and_has_the
     assert not kit.site.charge_points["CP001"].transactions.by_id(71).open  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+def test_of_other_transactions_not_a_byte_is_changed(binary: bool) -> None:
+    def wire(text: str) -> str | bytes:
+        return text.encode() if binary else text
+
+    kit, end = buffered()
+    end.send("BootNotification", BOOT)
+    own = begun(kit, end)
+    end.centre_comes()
+    end.drain(71)
+    end.down()
+    stamp = kit.stamp()
+    for id_, sent, passed in ((1, 4711, 4711), (2, own, 71)):
+        stop = '[2, "s%d" ,"StopTransaction",{"transactionId" : %d, "meterStop":1.0e3,"x":"\u00e9","timestamp":"%s"}]'
+        end.say(wire(stop % (id_, sent, stamp)))
+        assert end.up() == [wire(stop % (id_, passed, stamp))]
+        end.centre_says(wire(f'[3,"s{id_}", {{}}]'))
+        assert end.down() == [wire(f'[3,"s{id_}", {{}}]')]
+    end.centre_says(wire('[2,"c","RemoteStopTransaction",{"transactionId":71 }]'))
+    assert end.down() == [wire(f'[2,"c","RemoteStopTransaction",{{"transactionId":{own} }}]')]
+
+
 def test_our_own_stop_names_the_id_that_the_charge_point_knows() -> None:
     kit, end = buffered()
     end.send("BootNotification", BOOT)
