@@ -43,9 +43,17 @@ class CommandFailed(Exception):
 class Appliance:
     """What can be done to this machine. `path` is where commands are looked for; tests put their own there."""
 
-    def __init__(self, data: Path, run: Path, path: str = "/usr/sbin:/usr/bin:/sbin:/bin") -> None:
-        self.state = data / "gateway"
-        self.configuration = self.state / "gateway.toml"
+    def __init__(
+        self,
+        data: Path,
+        run: Path,
+        path: str = "/usr/sbin:/usr/bin:/sbin:/bin",
+        state: Path | None = None,
+        configuration: Path | None = None,
+    ) -> None:
+        """`state`, `configuration`: where they are on a machine that is no appliance."""
+        self.state = data / "gateway" if state is None else state
+        self.configuration = self.state / "gateway.toml" if configuration is None else configuration
         self.trial = run / "network.json"
         self._bundle = data / "update.raucb"
         self._environment: Mapping[str, str] = {"PATH": path, "LC_ALL": "C", "TZ": "UTC"}
@@ -96,11 +104,11 @@ class Appliance:
 
     def back_up(self, to: BinaryIO) -> int:
         """Writes the state into the caller's file; returns the number of files."""
-        return backup.back_up(self.state, to)
+        return backup.back_up(self.state, to, self.configuration)
 
     def restore(self, archive: BinaryIO) -> int:
         """Puts a backup in place of the state, with the gateway stopped for a moment; returns the number of files."""
-        return backup.restore(self.state, archive, self._gateway_stopped)
+        return backup.restore(self.state, archive, self._gateway_stopped, self.configuration)
 
     def heal(self) -> str:
         """What a cut left; called at every start."""

@@ -104,8 +104,8 @@ def granted(name: str, deed: Callable[[], str]) -> tuple[Answer, str]:
 class Stewardd:
     """Grants wishes, one connection at a time."""
 
-    def __init__(self, appliance: Appliance, callers: Callers, run: Path) -> None:
-        self._appliance = appliance
+    def __init__(self, appliance: Appliance, callers: Callers, run: Path, grants: frozenset[str]) -> None:
+        self._appliance, self._grants = appliance, grants
         self._callers = callers
         self._rates = Rates()
         self._job = Job(run / "job.json")
@@ -130,6 +130,8 @@ class Stewardd:
     ) -> tuple[Answer, str]:
         try:
             wish = parse_wish(line, caller, has_file=file is not None)
+            if wish.name not in self._grants:
+                raise Refused("only the appliance can do that")
             self._rates.take(wish.name, time.monotonic())
             deed = self._deed(wish, file)
             if wish.name in LONG:
@@ -219,18 +221,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("/data"), help="where gateway/ with state and settings is")
     parser.add_argument("--run", type=Path, default=Path(STEWARD_SOCKET).parent, help="directory of socket and facts")
     parser.add_argument("--path", default="/usr/sbin:/usr/bin:/sbin:/bin", help="where commands are looked for")
-    parser.add_argument("--caller", action="append", default=[], metavar="UID=NAME", help="for development machines")
+    elsewhere = parser.add_argument_group("on development machines")
+    elsewhere.add_argument("--caller", action="append", default=[], metavar="UID=NAME", help="who this user is")
+    elsewhere.add_argument("--state", type=Path, metavar="DIR", help="gatewayd's state")
+    elsewhere.add_argument("--config", type=Path, metavar="FILE", help="gatewayd's configuration")
+    elsewhere.add_argument("--grant", action="append", metavar="WISH", choices=list(TABLE), help="this and no other")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, stop)
     systemd = Systemd()
     run = facts_file.made_directory(options.run)
-    appliance = Appliance(options.data, run, options.path)
+    appliance = Appliance(options.data, run, options.path, options.state, options.config)
     healed = appliance.heal()
     if healed:
         log.warning("%s", healed)
     extra = {int(uid): name for uid, _, name in (caller.partition("=") for caller in options.caller)}
-    stewardd = Stewardd(appliance, Callers(extra), run)
+    stewardd = Stewardd(appliance, Callers(extra), run, frozenset(options.grant or TABLE))
     with wishes_socket(run / Path(STEWARD_SOCKET).name) as listener:
         listener.settimeout(min(systemd.watchdog_every_s, 3600.0))
         systemd.ready("listening")

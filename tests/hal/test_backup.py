@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import sqlite3
 import tarfile
 from collections.abc import Iterator
@@ -174,29 +175,70 @@ def test_a_name_twice_is_refused(state: Path) -> None:
     assert (state / "gateway.toml").read_text() == "[gateway]\n"
 
 
-def test_cut_between_the_two_renames_brings_the_old_state_back(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["before", "after"])
+def test_a_cut_leaves_the_state_wholly_old_or_wholly_new(
+    state: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """There is a state at every moment: on the appliance others start before stewardd."""
     before = tree(state)
-    rename = Path.rename
+    exchange = backup.exchange
 
-    def cut(path: Path, target: Path) -> Path:
-        if path.name == "gateway.new":
-            raise SystemExit("power cut")
-        return rename(path, target)
+    def cut(one: Path, other: Path) -> None:
+        if step == "after":
+            exchange(one, other)
+        raise SystemExit("power cut")
 
-    monkeypatch.setattr(Path, "rename", cut)
+    monkeypatch.setattr(backup, "exchange", cut)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_names, **_more: None)
     with pytest.raises(SystemExit):
         restore(state, archive_of({"gateway.toml": b"new"}), stopped)
-    assert not state.exists()
     monkeypatch.undo()
-    assert "back" in heal(state)
-    assert tree(state) == before
-    assert [path.name for path in state.parent.iterdir()] == ["gateway"]
+    wanted = before if step == "before" else {"gateway.toml": b"new"}
+    assert tree(state) == wanted
+    assert "cut short" in heal(state)
+    assert tree(state) == wanted
+    assert os.listdir(state.parent) == ["gateway"]
 
 
-def test_heal_of_a_whole_state_takes_only_leftovers(state: Path) -> None:
+def test_heal_of_a_whole_state_changes_nothing(state: Path) -> None:
     before = tree(state)
-    (state.parent / "gateway.old").mkdir()
-    (state.parent / "gateway.new").mkdir()
     assert heal(state) == ""
     assert tree(state) == before
-    assert os.listdir(state.parent) == ["gateway"]
+
+
+def test_a_file_system_that_cannot_exchange_changes_nothing(state: Path, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot be exchanged"):
+        backup.exchange(tmp_path / "nowhere", state)
+
+
+def test_a_restored_state_is_as_open_as_it_was(state: Path) -> None:
+    """The page writes the configuration into it, and netd reads that by its group; keys are their owner's alone."""
+    state.chmod(0o2770)
+    (state / "tls" / "authority.key").chmod(0o600)
+    (state / "gateway.toml").chmod(0o660)
+    kept = io.BytesIO()
+    back_up(state, kept)
+    kept.seek(0)
+    restore(state, kept, stopped)
+    assert state.stat().st_mode & 0o7777 == 0o2770
+    assert (state / "tls" / "authority.key").stat().st_mode & 0o777 == 0o600
+    assert (state / "gateway.toml").stat().st_mode & 0o777 == 0o660
+
+
+def test_what_was_put_aside_is_not_kept(state: Path) -> None:
+    (state / "ledger.sqlite.broken-1").write_bytes(b"x" * 100)
+    kept = io.BytesIO()
+    assert back_up(state, kept) == 2
+
+
+def test_a_configuration_that_stands_beside_the_state(state: Path, tmp_path: Path) -> None:
+    (state / "gateway.toml").unlink()
+    beside = tmp_path / "site.toml"
+    beside.write_text("[gateway]\n")
+    kept = io.BytesIO()
+    assert back_up(state, kept, beside) == 2
+    beside.write_text("changed")
+    kept.seek(0)
+    restore(state, kept, stopped, beside)
+    assert beside.read_text() == "[gateway]\n"
+    assert tree(state) == {"tls/authority.key": b"secret"}

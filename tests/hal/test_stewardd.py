@@ -28,7 +28,7 @@ SYNCHRONISED = "C0000201,192.0.2.1,3,1763800000.1,0.0,0.0,0.0,0.0,0.0,0.0,0.1,0.
 class Steward:
     """The program, its fake commands, and a caller."""
 
-    def __init__(self, directory: Path, caller: str = "webd") -> None:
+    def __init__(self, directory: Path, caller: str = "webd", *more: str) -> None:
         self.directory = directory
         self.state = directory / "data" / "gateway"
         self.state.mkdir(parents=True)
@@ -44,6 +44,7 @@ class Steward:
             [
                 *(sys.executable, "-m", "hal.stewardd", "--data", str(directory / "data"), "--run", str(self.run)),
                 *("--path", f"{commands}:/usr/bin:/bin", "--caller", f"{os.getuid()}={caller}"),
+                *more,
             ],
             stderr=subprocess.PIPE,
             text=True,
@@ -223,6 +224,23 @@ def test_gatewayd_may_set_the_clock_and_nothing_else(tmp_path: Path) -> None:
     try:
         assert steward.wish("set_clock", epoch_s=1_800_000_000)[0] == "done"
         assert steward.wish("reboot") == ("refused", "gatewayd may not wish that")
+    finally:
+        steward.stop()
+
+
+def test_a_development_machine_grants_what_it_can_do(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "fact").write_text("mine")
+    (tmp_path / "site.toml").write_text("")
+    steward = Steward(
+        tmp_path, "webd", *("--state", str(own), "--config", str(tmp_path / "site.toml"), "--grant", "back_up")
+    )
+    try:
+        assert steward.wish("reboot") == ("refused", "only the appliance can do that")
+        with open(tmp_path / "backup", "wb") as place:
+            assert steward.wish("back_up", place.fileno())[0] == "started"
+        assert steward.job() == {"wish": "back_up", "state": "done", "text": "2 files"}
     finally:
         steward.stop()
 
