@@ -18,11 +18,12 @@ import anyio.abc
 import anyio.streams.tls
 import trio
 from anycorn.config import Config
-from anycorn.tcp_server import TCPServer
 from anycorn.typing import ConnectionState
 from anycorn.utils import wrap_app
 from anycorn.worker_context import WorkerContext
 from starlette.types import ASGIApp
+
+from gatewayd.web.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,11 @@ class Server:
         self.turned_away = 0
         """Connections beyond the limits, since the start."""
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return sum(self._open.values())
+
     async def serve(self, own: socket.socket, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled. Accepts again after whatever accepting fails with (a host out of descriptors)."""
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(own))
@@ -137,7 +143,7 @@ class Server:
     @asynccontextmanager
     async def _place(self, address: str) -> AsyncIterator[bool]:
         here = self._open.get(address, 0)
-        if here >= CONNECTIONS_OF_ONE or sum(self._open.values()) >= CONNECTIONS_MOST:
+        if here >= CONNECTIONS_OF_ONE or self.connections >= CONNECTIONS_MOST:
             self.turned_away += 1
             yield False
             return
@@ -164,8 +170,7 @@ class Server:
         except BaseException:
             await anyio.aclose_forcefully(stream)
             raise
-        server = TCPServer(self._app, self._config, self._worker, ConnectionState({}), _Bounded(stream))  # type: ignore[arg-type]
-        await server.run()
+        await Connection(self._app, self._config, self._worker, ConnectionState({}), _Bounded(stream)).run()  # type: ignore[arg-type]
 
 
 def _detached(accepted: trio.socket.SocketType) -> socket.socket:
@@ -181,7 +186,4 @@ def _anycorn() -> Config:
     config.keep_alive_timeout = HEAD_S
     config.read_timeout = READ_S
     config.h11_max_incomplete_size = HEAD_MOST_BYTES
-    config.websocket_max_message_size = 1
-    config.h2_max_concurrent_streams = 8
-    config.h2_max_header_list_size = HEAD_MOST_BYTES
     return config

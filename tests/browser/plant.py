@@ -36,6 +36,7 @@ class Plant(Daemon):
     def __init__(self, folder: Path, toml: str = "", *, web_program: Sequence[str] = (), ocpp: int = 0) -> None:
         self._web_program = list(web_program) or [sys.executable, "-m", "gatewayd.web"]
         self.web_state = folder / "web"
+        self.web: trio.Process | None = None
         self.url = ""
         super().__init__(folder, toml, ocpp=ocpp)
 
@@ -52,6 +53,31 @@ class Plant(Daemon):
     def web_arguments(self) -> list[str]:
         own = ["--state", str(self.web_state), "--run", str(self.state), "--gateway-state", str(self.state)]
         return [*self._web_program, "--config", str(self.config), *own]
+
+    @property
+    def web_port(self) -> int:
+        """Where the page is, once it was ready."""
+        return int(self.url.rstrip("/").rpartition(":")[2])
+
+    async def start_web(self) -> None:
+        """webd, ready; what it logs is added to the log of its former lives."""
+        with (self.folder / "web.log").open("ab") as log:
+            self.web = await trio.lowlevel.open_process(self.web_arguments, stdout=subprocess.PIPE, stderr=log)
+        assert self.web.stdout is not None
+        said = b""
+        with trio.fail_after(READY_TIMEOUT_S):
+            while b"ready\n" not in said:
+                some = await self.web.stdout.receive_some()
+                assert some, f"webd ended:\n{self.web_log()}"
+                said += some
+        self.url = json.loads((self.web_state / "web.json").read_text(encoding="utf-8"))["url"]
+
+    async def kill_web(self) -> None:
+        """As a crash: it learns nothing of it. Nothing where none was started."""
+        if self.web is not None:
+            with trio.CancelScope(shield=True):
+                self.web.kill()
+                await self.web.wait()
 
     async def browse(self, walk: str, **told: Any) -> Any:
         """Runs a walk; what it saw. AssertionError with all that it said when it fails."""
@@ -80,28 +106,13 @@ class Plant(Daemon):
 async def standing(plant: Plant, *, claimed: bool = True) -> AsyncIterator[Plant]:
     """Gateway and page, ready. `claimed`: the admin has the password of these tests already."""
     async with running(plant):
-        with (plant.folder / "web.log").open("ab") as log:
-            web = await trio.lowlevel.open_process(plant.web_arguments, stdout=subprocess.PIPE, stderr=log)
         try:
-            await _until_ready(web, plant)
-            plant.url = json.loads((plant.web_state / "web.json").read_text(encoding="utf-8"))["url"]
+            await plant.start_web()
             if claimed:
                 await plant.browse("claim_only")
             yield plant
         finally:
-            with trio.CancelScope(shield=True):
-                web.kill()
-                await web.wait()
-
-
-async def _until_ready(web: trio.Process, plant: Plant) -> None:
-    assert web.stdout is not None
-    said = b""
-    with trio.fail_after(READY_TIMEOUT_S):
-        while b"ready\n" not in said:
-            some = await web.stdout.receive_some()
-            assert some, f"webd ended:\n{plant.web_log()}"
-            said += some
+            await plant.kill_web()
 
 
 def charge_points(count: int, connectors: int) -> str:
