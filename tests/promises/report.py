@@ -50,11 +50,11 @@ ELSEWHERE = {
     "R11": ("make test", "tests/journeys/test_bad_days.py"),
     "R19": ("make test", "tests/services/test_watchdog.py"),
     "R23": ("make test", "tests/journeys/test_clock_faults.py"),
-    "R26": ("make test", "tests/services/test_passwords.py"),
+    "R26": ("make test", "tests/services/test_passwords.py (OCPP), tests/web/test_guessing.py (the page)"),
     "R29": ("make test", "tests/services/test_security_profiles.py"),
     "R30": ("make test", "tests/services/test_modbus_tcp.py"),
 }
-"""Promises whose test in CI takes no minutes, and so runs with all others: which command, which module."""
+"""Promises whose test in CI takes no minutes, and so runs with all others: which command, which modules."""
 
 
 def table(entries: list[Entry]) -> Iterator[str]:

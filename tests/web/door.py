@@ -38,7 +38,9 @@ class Answer:
 
 
 class Door:
-    """One webd, with nobody behind its sockets unless the test puts a gateway there."""
+    """One webd, with nobody behind its sockets unless the test puts a gateway there. `address`: who knocks."""
+
+    address = "192.0.2.7"
 
     def __init__(self, folder: Path, toml: str = SMALL) -> None:
         config = folder / "gateway.toml"
@@ -64,7 +66,7 @@ class Door:
             sent["authorization"] = f"Bearer {token}"
         if body:
             sent["content-type"] = kind
-        return await self._ask(_scope(method, path, sent), body)
+        return await self._ask(_scope(method, path, sent, self.address), body)
 
     async def knock(
         self, method: str, path: str, fields: dict[str, str] | None = None, token: str = "", **headers: str
@@ -83,7 +85,7 @@ class Door:
             sent |= {"content-type": "application/x-www-form-urlencoded", "content-length": str(len(body))}
         elif method != "GET" and token and (session := self.webd.sessions.find(token, trio.current_time())):
             sent |= {"x-csrf-token": session.proof()}
-        return await self._ask(_scope(method, path, sent), body)
+        return await self._ask(_scope(method, path, sent, self.address), body)
 
     async def _ask(self, scope: dict[str, Any], body: bytes) -> Answer:
         start: dict[str, Any] = {}
@@ -124,11 +126,11 @@ def _is_stream(start: dict[str, Any]) -> bool:
     return any(name == b"content-type" and b"event-stream" in value for name, value in start.get("headers", ()))
 
 
-def _scope(method: str, path: str, sent: dict[str, str]) -> dict[str, Any]:
+def _scope(method: str, path: str, sent: dict[str, str], address: str) -> dict[str, Any]:
     pure, _, query = path.partition("?")
     return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
         "path": unquote(pure), "raw_path": pure.encode(), "query_string": query.encode(), "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
-        "client": ("192.0.2.7", 50000), "server": ("127.0.0.1", 8080), "state": {},
+        "client": (address, 50000), "server": ("127.0.0.1", 8080), "state": {},
     }  # fmt: skip
