@@ -37,7 +37,7 @@ from gatewayd.site.codes import DiskState
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import CONFIGURATION
 from gatewayd.site.refusal import Refusal
-from gatewayd.state_directory import Paths, announce, keep_good, wipe
+from gatewayd.state_directory import Paths, announce, keep_good, restored_from, wipe
 from gatewayd.view.exposition import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Gateway:
         serial = str(restored.facts.get("gateway_serial") or secrets.token_hex(8).upper())
         self.site = build_site(config, now, wall(), serial)
         self.site.on_registered += [Questions().registered, certificate_signing.registered]
-        restore_site(self.site, restored)
+        restore_site(self.site, restored, restored_from(paths.state))
         if "gateway_serial" not in restored.facts:
             self.site.journal.write(SaveFact("gateway_serial", serial))
         self.units = build_units(self.site, config)

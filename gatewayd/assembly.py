@@ -17,11 +17,14 @@ from gatewayd.site import kept, limits, redating, sessions, upstream_ids, watchd
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.codes import Role, TimeSource, WordOrder
 from gatewayd.site.decision import informative_request
+from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import Site
 from gatewayd.site.slot import Slot
 
 log = logging.getLogger(__name__)
 
+BACKUP = "restored_from"
+"""The fact that tells which backup was taken note of."""
 IDS_SINCE = 1_577_836_800
 """2020-01-01 as epoch: transaction ids of a gateway that lost its ledger are seconds since then."""
 RESTARTING = 1012
@@ -100,9 +103,11 @@ def _place(site: Site, config: Config, entry: ChargePointEntry, former: ChargePo
     charge_point.buffered = charge_point.bridged and upstream.offline == "buffer"
 
 
-def restore_site(site: Site, restored: Restored) -> None:
-    """Put back what the ledger held, before anything can read the registers."""
+def restore_site(site: Site, restored: Restored, backup: str = "") -> None:
+    """Put back what the ledger held, before anything can read the registers. `backup`: the id of the backup that the
+    state comes from; empty: from none. What was given since it was made, no ledger knows: as if it were lost."""
     facts = restored.facts
+    lossy = restored.lossy or facts.get(BACKUP, "") != backup
     kept.restore(site, facts)
 
     def number_of(name: str, without: int = 0) -> int:
@@ -110,9 +115,9 @@ def restore_site(site: Site, restored: Restored) -> None:
         return value if isinstance(value, int) else without
 
     # What must not repeat begins where a gateway that had been numbering since 2020, one a second, would be by now.
-    beyond = max(1, int(site.epoch) - IDS_SINCE) if restored.lossy else 1
+    beyond = max(1, int(site.epoch) - IDS_SINCE) if lossy else 1
     site.next_transaction_id = max(number_of("next_transaction_id"), beyond)
-    site.next_own_id = max(number_of("next_own_id"), upstream_ids.FIRST + (beyond if restored.lossy else 0))
+    site.next_own_id = max(number_of("next_own_id"), upstream_ids.FIRST + (beyond if lossy else 0))
     site.backlog.restore(restored.messages)
     by_number = {charge_point.number: charge_point for charge_point in site.charge_points.values()}
     for number, own, upstream in restored.upstream_ids:
@@ -121,9 +126,7 @@ def restore_site(site: Site, restored: Restored) -> None:
     for number, charge_point in by_number.items():
         charge_point.standing.restore(facts)
         charge_point.mailbox.ack = number_of(f"command_ack/{number}")
-        charge_point.decisions.sequence = number_of(
-            f"request_sequence/{number}", beyond % 0xFFFF if restored.lossy else 0
-        )
+        charge_point.decisions.sequence = number_of(f"request_sequence/{number}", beyond % 0xFFFF if lossy else 0)
     for bank in site.banks:
         bank.profile.ack = number_of(f"profile_ack/{bank.number}")
     site.list_mailbox.ack = number_of("list_ack")
@@ -142,6 +145,10 @@ def restore_site(site: Site, restored: Restored) -> None:
         if number in by_number:
             request = informative_request(sequence, fields)
             by_number[number].decisions.informative.append(request)
+    if lossy:
+        site.journal.write(SaveFact("next_transaction_id", site.next_transaction_id))
+        site.journal.write(SaveFact("next_own_id", site.next_own_id))
+        site.journal.write(SaveFact(BACKUP, backup))
     watchdog.restored(site)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatewayd.backup.contents import RESTORED
 from gatewayd.config import ConfigError, parse
 from gatewayd.config_tables import Config
 
@@ -53,6 +54,17 @@ def wipe(paths: Paths) -> None:
             path.rmdir()
         else:
             path.unlink(missing_ok=True)
+
+
+def restored_from(state: Path) -> str:
+    """The id of the backup that the state comes from, which whoever restored it left there; empty: from none."""
+    try:
+        return str(json.loads((state / RESTORED).read_bytes())["id"])
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s: %s", state / RESTORED, error)
+        return "unknown"
 
 
 GOOD_MODE = 0o640

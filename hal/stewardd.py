@@ -67,6 +67,7 @@ class Job:
 
     def __init__(self, published: Path) -> None:
         self._published = published
+        published.unlink(missing_ok=True)  # of a former life, which took its wish along
         self._running = threading.Lock()
 
     def begin(self, name: str, deed: Callable[[], str]) -> None:

@@ -19,6 +19,7 @@ from gatewayd.web.app import Webd, application
 from gatewayd.web.papers import Papers
 from gatewayd.web.server import PortTaken, Server, bind
 from gatewayd.web.settings import Settings
+from hal.contract import STEWARD_SOCKET
 from hal.systemd import Systemd, activated_socket
 
 STOPPED, BUG, REFUSED, PORT_TAKEN = 0, 1, 2, 3
@@ -38,10 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--gateway-state", type=Path, metavar="DIR", help="gatewayd's state, where there is no stewardd"
     )
+    parser.add_argument(
+        "--steward", type=Path, default=Path(STEWARD_SOCKET), metavar="SOCKET", help="where stewardd hears wishes"
+    )
     parser.add_argument("--appliance", action="store_true", help="HTTPS on 443 at every address")
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    settings = Settings(options.config, options.state, options.run, options.gateway_state, options.appliance)
+    settings = Settings(
+        options.config, options.state, options.run, options.gateway_state, options.appliance, options.steward
+    )
     try:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

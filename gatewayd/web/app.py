@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
 import trio
@@ -19,6 +20,7 @@ from gatewayd.ocpp.lockout import Lockout
 from gatewayd.web import api, entry, pages
 from gatewayd.web.assets import Assets
 from gatewayd.web.audit import Audit
+from gatewayd.web.backups import Backups
 from gatewayd.web.editor import Editor
 from gatewayd.web.gateway import Gateway
 from gatewayd.web.guard import Outgoing, guarded
@@ -48,6 +50,8 @@ class Webd:
         self.audit = Audit(settings.audit)
         self.gateway = Gateway(settings)
         self.editor = Editor(settings, self.gateway, self.audit)
+        self.backups = Backups(self)
+        self.firmware = _version()
         self._started_s = _boot_s()
 
     @property
@@ -60,12 +64,20 @@ class Webd:
         """What goes on beside the answers."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.gateway.run)
+            nursery.start_soon(self.backups.keep_settled)
             yield
             nursery.cancel_scope.cancel()
 
     def names(self) -> tuple[str, ...]:
         """Names of this gateway that its configuration gives."""
         return ()
+
+
+def _version() -> str:
+    try:
+        return version("ocpp-modbus-gateway")
+    except PackageNotFoundError:
+        return "development"
 
 
 def _boot_s() -> float:

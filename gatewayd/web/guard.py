@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatewayd.web import hosts
 from gatewayd.web.refusals import Refused, answer
-from gatewayd.web.routes import SAFE_METHODS, Role, Route
+from gatewayd.web.routes import BODY_MAX_BYTES, SAFE_METHODS, Role, Route
 from gatewayd.web.unix_socket import GatewayAway
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def _judge(webd: Webd, route: Route, request: Request) -> None:
         if user is not None:
             state.session, state.role, state.token = session, user.rank, token
     changes = request.method not in SAFE_METHODS
-    state.body = await _body(request, route.body_max_bytes) if changes else b""
+    state.body = await _body(request, _most(webd, route, state.role)) if changes else b""
     if changes and not hosts.is_same_origin(
         request.headers.get("origin"), request.headers.get("sec-fetch-site"), _scheme(request), request.headers["host"]
     ):
@@ -120,6 +120,12 @@ async def _judge(webd: Webd, route: Route, request: Request) -> None:
         raise Refused(403, f"the role {route.needs.name} is needed", f"You are {state.role.name}.")
     if changes and state.session is not None and by_cookie and not await _proven(request):
         raise Refused(403, "the form is not from this session", "Load the page again, and send the form once more.")
+
+
+def _most(webd: Webd, route: Route, role: Role) -> int:
+    """How long a body may be. Large ones are taken only of those who may send them: each is held in memory."""
+    granted = role >= route.needs and not (route.unclaimed and webd.users.claimed())
+    return route.body_max_bytes if granted else min(route.body_max_bytes, BODY_MAX_BYTES)
 
 
 def _token(request: Request) -> tuple[str, bool]:

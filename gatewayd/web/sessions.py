@@ -85,6 +85,10 @@ class Sessions:
         """A user whose password or role changed, or who is gone, signs in again; `but` is who changed it."""
         self._sessions = {key: each for key, each in self._sessions.items() if each.user != user or each is but}
 
+    def end_everybody(self) -> None:
+        """Everybody signs in again: the users are other ones."""
+        self._sessions.clear()
+
     def _forget_old(self, now: float) -> None:
         self._sessions = {key: each for key, each in self._sessions.items() if not _over(each, now)}
 

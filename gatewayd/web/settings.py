@@ -42,6 +42,16 @@ class Settings:
         return self.state / "users.json"
 
     @property
+    def users_restored(self) -> Path:
+        """Users of a backup, ready for the moment when gatewayd's state is the backup's."""
+        return self.state / "users.restored"
+
+    @property
+    def gateway_files(self) -> Path:
+        """gatewayd's state: of what is in it, webd may read what gatewayd's group may."""
+        return self.config.parent if self.gateway_state is None else self.gateway_state
+
+    @property
     def audit(self) -> Path:
         return self.state / "audit.jsonl"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -136,8 +137,13 @@ class Users:
         return user
 
     def _save(self, users: dict[str, User]) -> None:
-        durable.write(self._path, msgspec.json.format(msgspec.json.encode(_File(list(users.values())))))
+        durable.write(self._path, as_file(users.values()))
         self._read_as = None
+
+
+def as_file(users: Iterable[User]) -> bytes:
+    """The file of these users."""
+    return msgspec.json.format(msgspec.json.encode(_File(list(users))))
 
 
 def _with_admin(users: dict[str, User]) -> dict[str, User]:

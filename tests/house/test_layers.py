@@ -17,7 +17,7 @@ GATEWAY = (
     ),
     ("gatewayd.points",),
     ("gatewayd.modbus", "gatewayd.ocpp"),
-    ("gatewayd.view",),
+    ("gatewayd.view", "gatewayd.backup"),
     ("gatewayd.services",),
     ("gatewayd.web",),
     (

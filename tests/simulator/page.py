@@ -19,11 +19,14 @@ def program() -> list[str]:
     return [str(beside)] if beside.exists() else [sys.executable, "-m", "gatewayd.web"]
 
 
-async def page(configuration: Path, state: Path, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+async def page(
+    configuration: Path, state: Path, steward: Path, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
     """Until cancelled. Started with the page's address, or "" where it is off or does not come up: the gateway works
     without it, and `STATE.web.log` says why."""
     own = state.with_name(state.name + ".web")
     options = ["--config", str(configuration), "--state", str(own), "--run", str(state), "--gateway-state", str(state)]
+    options += ["--steward", str(steward)]
     with state.with_name(state.name + ".web.log").open("wb") as log:
         process = await trio.lowlevel.open_process(
             [*program(), *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True

@@ -27,6 +27,7 @@ from .clock import Clock
 from .drivers import Drivers
 from .live_view import LiveView
 from .page import page
+from .steward import Attendant, steward
 
 DEFAULT_STATE = "state/gateway"
 READY_TIMEOUT_S = 30.0
@@ -91,6 +92,14 @@ class Places:
         return self.state.with_name(self.state.name + ".log")
 
     @property
+    def steward(self) -> Path:
+        return self.state.with_name(self.state.name + ".steward")
+
+    @property
+    def steward_log(self) -> Path:
+        return self.state.with_name(self.state.name + ".steward.log")
+
+    @property
     def ports(self) -> Path:
         return self.state / "ports.json"
 
@@ -140,9 +149,11 @@ async def main(environment: dict[str, str]) -> int:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_for_signals, signals, charge_points)
-                await nursery.start(gateway, places)
+                attendant = Attendant(places.steward)
+                await nursery.start(gateway, places, attendant)
                 site = Site.read(places)
-                address = await nursery.start(page, places.configuration, places.state)
+                await nursery.start(steward, attendant, places.configuration, places.state, places.steward_log)
+                address = await nursery.start(page, places.configuration, places.state, attendant.socket)
                 await tell_where(places, site, address)
                 # One task per thing that lives beside the gateway.
                 if sys.stdin.isatty() and sys.stdout.isatty():
@@ -188,8 +199,18 @@ async def farewell(charge_points: list[ChargePoint]) -> None:
         await charge_point.outbox.drained()
 
 
-async def gateway(places: Places, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Run the daemon; started when it has said `ready`. GatewayDied when it ends by itself."""
+async def gateway(
+    places: Places, attendant: Attendant, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run the daemon, again after a restore; started when it has said `ready`. GatewayDied when it ends by itself."""
+    while True:
+        await life(places, attendant, task_status)
+        task_status = trio.TASK_STATUS_IGNORED
+        await attendant.released()
+
+
+async def life(places: Places, attendant: Attendant, task_status: trio.TaskStatus[None]) -> None:
+    """One life of the daemon, until it was stopped to be started again."""
     beside = Path(sys.executable).with_name("gatewayd")
     program = [str(beside)] if beside.exists() else [sys.executable, "-m", "gatewayd"]
     options = ["--config", str(places.configuration), "--state", str(places.state), "--board", f"sim:{places.board}"]
@@ -203,6 +224,7 @@ async def gateway(places: Places, task_status: trio.TaskStatus[None] = trio.TASK
             start_new_session=True,  # Ctrl-C is for us: we stop it, in order
         )
     assert process.stdout is not None
+    attendant.began(process.pid)
     try:
         ready = False
         with trio.move_on_after(READY_TIMEOUT_S) as patience:
@@ -214,6 +236,8 @@ async def gateway(places: Places, task_status: trio.TaskStatus[None] = trio.TASK
             show(f"the gateway is not ready after {READY_TIMEOUT_S:.0f} s")
         elif not ready or process.poll() is None:
             await process.wait()
+        if ready and attendant.held:
+            return
         raise GatewayDied(process.returncode if process.returncode is not None else 1)
     finally:
         await stop(process)

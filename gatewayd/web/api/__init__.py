@@ -3,7 +3,7 @@
 Every module has ROUTES, each with its description; `openapi` prints the document from them.
 """
 
-from gatewayd.web.api import charge_points, configuration, gateway, network, openapi, points, sessions, users
+from gatewayd.web.api import backup, charge_points, configuration, gateway, network, openapi, points, sessions, users
 from gatewayd.web.routes import Route
 
 _DOING: tuple[Route, ...] = (
@@ -14,6 +14,7 @@ _DOING: tuple[Route, ...] = (
     *configuration.ROUTES,
     *network.ROUTES,
     *users.ROUTES,
+    *backup.ROUTES,
 )
 
 ROUTES: tuple[Route, ...] = (*_DOING, openapi.own_route(_DOING))

@@ -9,6 +9,7 @@ as `refusals.Refused`.
 
 from gatewayd.web.pages import (
     about,
+    backup,
     charge_points,
     frames,
     manual,
@@ -36,6 +37,7 @@ ROUTES: tuple[Route, ...] = (
     *network.ROUTES,
     *security.ROUTES,
     *users.ROUTES,
+    *backup.ROUTES,
     *manual.ROUTES,
     *about.ROUTES,
 )

@@ -44,6 +44,7 @@ WAYS: Final = (
             Way("/time", "time", _("Time")),
             Way("/security", "security", _("Security")),
             Way("/users", "users", _("Users")),
+            Way("/backup", "backup", _("Backup"), Role.admin),
             Way("/audit", "audit", _("Changes"), Role.admin),
         ),
     ),

@@ -24,6 +24,7 @@ PLACES: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[3] /
 
 CHAPTERS: Final = {
     "page": ("manual/page.md", _("This page")),
+    "backup": ("manual/backup.md", _("Backup and restore")),
     "board": ("manual/board.md", _("The board")),
     "bms": ("manual/bms.md", _("Programming the BMS")),
     "programmers-guide": ("manual/programmers-guide.md", _("Programmer's guide")),

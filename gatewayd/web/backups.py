@@ -1,0 +1,268 @@
+"""Backup and restore: webd adds what it keeps itself, seals and unseals; stewardd takes the state out and puts it in.
+
+A restore is one step for whoever looks on: gatewayd's state is exchanged by stewardd, and what webd keeps lies ready
+beside (`users.restored`) until it sees in the state that the exchange took place (`settle`, also at every start).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import trio
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+
+from gatewayd import config as configuration
+from gatewayd.backup import contents
+from gatewayd.backup.container import (
+    MODEL,
+    NONCE_BYTES,
+    SALT_BYTES,
+    BadBackup,
+    Cause,
+    Header,
+    passphrase_fault,
+    seal,
+    unseal,
+)
+from gatewayd.config_tables import Config
+from gatewayd.web import durable
+from gatewayd.web.differences import Difference, differences
+from gatewayd.web.editor import HASHED, Author
+from gatewayd.web.ledger_look import Look, look
+from gatewayd.web.routes import Role
+from gatewayd.web.steward import NotGranted, StillRunning, is_running, wish_done
+from gatewayd.web.users import NAME, USERS_MAX, User, as_file
+
+if TYPE_CHECKING:
+    from gatewayd.web.app import Webd
+
+KEPT_S: Final = 15 * 60.0
+"""How long a backup that was looked at waits for its yes."""
+SETTLE_EVERY_S: Final = 1.0
+_ONE: Final = trio.CapacityLimiter(1)
+"""Sealing takes 64 MiB and a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A backup that would do, and what would be different with it."""
+
+    header: Header
+    kept: contents.Kept
+    state: contents.State
+    config: Config
+    ledger: Look
+    authority: str
+    """SHA-256 fingerprint of its certificate; empty: there is none in it."""
+    differences: list[Difference]
+    until: float
+    """Monotonic seconds."""
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Who knows it may apply this one."""
+
+
+class Backups:
+    """Of one webd. At most one backup waits for its yes: the one that was looked at last."""
+
+    def __init__(self, of: Webd) -> None:
+        self._of = of
+        self._looked: Looked | None = None
+        self._turn = trio.Lock()
+
+    # --- make -----------------------------------------------------------------------------------------------
+
+    async def make(self, author: Author, passphrase: str) -> tuple[str, bytes]:
+        """A file's name and content. Raises NotGranted, and BadBackup for a passphrase or a state that is too large."""
+        if fault := passphrase_fault(passphrase):
+            raise BadBackup(Cause.wrong_passphrase, fault)
+        async with self._turn:
+            state = await self._state()
+            users = [contents.User(one.name, one.role, one.hash) for one in self._of.users.all().values()]
+            header = Header(MODEL, self._of.firmware, round(time.time(), 3), self._of.gateway.config().gateway.name)
+            payload = contents.joined(contents.Kept(users), state)
+            chance = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(NONCE_BYTES)
+            file = await trio.to_thread.run_sync(seal, header, payload, passphrase, *chance, limiter=_ONE)
+        self._of.audit.note(*author, "backup made", "", f"{len(file)} bytes")
+        return file_name(header), file
+
+    async def _state(self) -> bytes:
+        with _in_memory("backup") as memory:
+            await wish_done(self._of.settings.steward, "back_up", memory.fileno())
+            memory.seek(0)
+            return memory.read()
+
+    # --- look -----------------------------------------------------------------------------------------------
+
+    async def look(self, file: bytes, passphrase: str) -> Looked:
+        """What a backup would change; it waits then for `apply`. Raises BadBackup."""
+        self._looked = None
+        async with self._turn:
+            header, payload = await trio.to_thread.run_sync(unseal, file, passphrase, limiter=_ONE)
+            until = trio.current_time() + KEPT_S
+            looked = await trio.to_thread.run_sync(self._judged, header, payload, until, limiter=_ONE)
+        self._looked = looked
+        return looked
+
+    def looked(self, identifier: str) -> Looked | None:
+        """The one that waits under this id."""
+        found = self._looked
+        if found is None or trio.current_time() > found.until:
+            self._looked = None
+            return None
+        return found if secrets.compare_digest(found.id.encode(), identifier.encode("utf-8", "replace")) else None
+
+    def _judged(self, header: Header, payload: bytes, until: float) -> Looked:
+        kept, state = contents.parted(payload)
+        _judge_users(kept)
+        config = _config(state)
+        ledger = look(state[contents.LEDGER].content) if contents.LEDGER in state else Look()
+        authority = _authority(state)
+        found = [*self._of_configuration(config, state), *self._of_users(kept), *self._of_authority(authority)]
+        return Looked(header, kept, state, config, ledger, authority, found, until)
+
+    def _of_configuration(self, config: Config, state: contents.State) -> list[Difference]:
+        found = differences(self._of.gateway.config(), config)
+        same = self._of.settings.config.read_bytes() == state[contents.CONFIGURATION].content
+        return found if found or same else [Difference("configuration", "", "other comments, or another order")]
+
+    def _of_authority(self, authority: str) -> list[Difference]:
+        """The authority that charge points and browsers know, by its fingerprint, where webd sees the present one."""
+        try:
+            now = _fingerprint((self._of.settings.gateway_files / "authority.pem").read_bytes())
+        except (OSError, ValueError):
+            now = ""
+        return [] if now == authority else [Difference("authority", now or None, authority or None)]
+
+    def _of_users(self, kept: contents.Kept) -> list[Difference]:
+        """Users that come, go or change. A password is never said, only that it is another."""
+        now = {one.name: one for one in self._of.users.all().values()}
+        then = {one.name: one for one in kept.users}
+        found = []
+        for name in sorted({*now, *then}):
+            old, new = now.get(name), then.get(name)
+            if old is None or new is None:
+                found.append(Difference(f"user {name}", old.role if old else None, new.role if new else None))
+            elif (old.role, old.hash) != (new.role, new.hash):
+                other = "" if old.hash == new.hash else ", another password"
+                found.append(Difference(f"user {name}", old.role, new.role + other))
+        return found
+
+    # --- apply ----------------------------------------------------------------------------------------------
+
+    async def apply(self, author: Author, looked: Looked) -> None:
+        """Puts it in force; everybody signs in again, as the backup's users. Raises NotGranted: nothing changed.
+
+        Goes on to its end when whoever asked goes away meanwhile.
+        """
+        with trio.CancelScope(shield=True):
+            async with self._turn:
+                await self._apply(looked)
+        self._looked = None
+        self._of.sessions.end_everybody()
+        made = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(looked.header.made))
+        self._of.audit.note(*author, "restored from a backup", "", f"{looked.header.name}, made {made}")
+
+    async def _apply(self, looked: Looked) -> None:
+        marker = {"id": looked.id, "made": looked.header.made}
+        state = {**looked.state, contents.RESTORED: contents.File(json.dumps(marker).encode())}
+        archive = await trio.to_thread.run_sync(contents.packed, state)
+        users = [User(one.name, one.role, one.hash) for one in looked.kept.users]
+        ready = json.dumps({"id": looked.id}).encode() + b"\n" + as_file(users)
+        await trio.to_thread.run_sync(durable.write, self._of.settings.users_restored, ready)
+        try:
+            with _in_memory("restore") as memory:
+                memory.write(archive)
+                memory.flush()
+                memory.seek(0)
+                await wish_done(self._of.settings.steward, "restore", memory.fileno())
+        except StillRunning:
+            raise  # what lies ready waits for it: `keep_settled`
+        except BaseException:
+            self.settle()
+            raise
+        if not self.settle():
+            raise NotGranted("the state was not exchanged")
+
+    async def keep_settled(self) -> None:
+        """At the start: what a former life left ready, as soon as it is known whether it took effect."""
+        while True:
+            if not is_running(self._of.settings.steward, "restore"):
+                break
+            await trio.sleep(SETTLE_EVERY_S)
+        async with self._turn:
+            if self.settle():
+                self._of.sessions.end_everybody()
+
+    def settle(self) -> bool:
+        """What lies ready takes effect if gatewayd's state is the one that it belongs to, and is thrown away if not.
+        True: it took effect."""
+        settings = self._of.settings
+        try:
+            first, _, users = settings.users_restored.read_bytes().partition(b"\n")
+            restored = json.loads((settings.gateway_files / contents.RESTORED).read_bytes())
+            came = bool(json.loads(first)["id"] == restored["id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            came = False
+        if came:
+            durable.write(settings.users, users)
+        settings.users_restored.unlink(missing_ok=True)
+        return came
+
+
+def _in_memory(name: str) -> BinaryIO:
+    """A file that stands nowhere: what is in it is not encrypted."""
+    return open(os.memfd_create(name, os.MFD_CLOEXEC), "r+b")
+
+
+def file_name(header: Header) -> str:
+    """What a browser calls the file."""
+    name = "".join(each if each.isascii() and each.isalnum() else "-" for each in header.name).strip("-") or "gateway"
+    return f"{name}-{time.strftime('%Y%m%d-%H%M', time.gmtime(header.made))}.backup"
+
+
+def _judge_users(kept: contents.Kept) -> None:
+    """Raises BadBackup for users with whom nobody could go on."""
+    roles = {role.name for role in Role if role is not Role.anyone}
+    names = [one.name for one in kept.users]
+    sound = all(NAME.fullmatch(one.name) and one.role in roles and one.hash.startswith(HASHED) for one in kept.users)
+    if not sound or len(set(names)) != len(names) or len(names) > USERS_MAX:
+        raise BadBackup(Cause.unusable, "its list of users makes no sense")
+    if not any(one.role == Role.admin.name for one in kept.users):
+        raise BadBackup(Cause.unusable, "no admin is among its users")
+
+
+def _config(state: contents.State) -> Config:
+    if contents.CONFIGURATION not in state:
+        raise BadBackup(Cause.unusable, "no configuration is in it")
+    try:
+        return configuration.parse(state[contents.CONFIGURATION].content, contents.CONFIGURATION)
+    except configuration.ConfigError as error:
+        told = "; ".join(f"{fault.key}: {fault.what}" for fault in error.faults[:3])
+        raise BadBackup(Cause.unusable, f"this gateway refuses the configuration in it: {told}") from None
+
+
+def _authority(state: contents.State) -> str:
+    """The fingerprint of the authority in it; empty: none. Raises BadBackup for a key that is not the certificate's."""
+    pair = [state.get(name) for name in ("authority.pem", "authority.key")]
+    if pair == [None, None]:
+        return ""
+    try:
+        certificate, key = (each.content if each else b"" for each in pair)
+        known = x509.load_pem_x509_certificate(certificate).public_key()
+        if serialization.load_pem_private_key(key, None).public_key() != known:
+            raise ValueError("the key is another one's")
+    except (ValueError, TypeError, UnsupportedAlgorithm) as wrong:
+        raise BadBackup(Cause.unusable, f"the authority in it cannot be used: {wrong}") from None
+    return _fingerprint(certificate)
+
+
+def _fingerprint(certificate: bytes) -> str:
+    """Raises ValueError."""
+    return x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex(":").upper()
