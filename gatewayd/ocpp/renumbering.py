@@ -21,7 +21,8 @@ NAMED_BY_CENTRAL_SYSTEM = {
 """Action of a central system → where its payload names a transaction."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s"\[\]{}:,]+', re.DOTALL)
-_INTEGER = re.compile(r"-?\d+")
+_INTEGER = re.compile(r"-?\d{1,18}")
+"""No longer: nobody gives such ids, and Python refuses to read a number of thousands of digits."""
 
 
 def renumbered(text: str, path: tuple[str, ...], change: Callable[[int], int]) -> str:
@@ -50,3 +51,15 @@ def renumbered(text: str, path: tuple[str, ...], change: Callable[[int], int]) -
             other = change(number)
             return text if other == number else f"{text[: token.start()]}{other}{text[token.end() :]}"
     return text
+
+
+def named(text: str, path: tuple[str, ...]) -> int | None:
+    """The integer at this path of a well-formed frame's payload; None where there is none."""
+    found: list[int] = []
+
+    def look(number: int) -> int:
+        found.append(number)
+        return number
+
+    renumbered(text, path, look)
+    return found[0] if found else None

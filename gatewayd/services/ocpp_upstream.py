@@ -25,7 +25,7 @@ from gatewayd.config import OcppUpstream
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.bridge import Bridge
 from gatewayd.ocpp.handshake import Refused, Upgrade
-from gatewayd.ocpp.session import Close, Send, SessionBug, Word
+from gatewayd.ocpp.session import NO_ANSWER_CLOSE, Close, Send, SessionBug, Word
 from gatewayd.site.refusal import Cause
 
 log = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ class Upstreams:
             if upstream is not None:
                 upstream.lost |= not upstream.done.is_set()
                 upstream.gone.set()
-                if trio.current_time() - upstream.began >= STEADY_S:
+                if trio.current_time() - upstream.began >= STEADY_S and not upstream.hung:
                     pause.failures = 0
                 elif upstream.lost:
                     pause.failed(trio.current_time(), self._random.random())
@@ -288,6 +288,8 @@ class Upstream:
     """It has ended, for whatever reason."""
     lost: bool = False
     """The central system ended it, not the charge point."""
+    hung: bool = False
+    """It was given up because no answers came, however long that took."""
     _word: trio.Event = field(default_factory=trio.Event)
     _room: trio.Event = field(default_factory=trio.Event)
     _words: deque[Word] = field(default_factory=deque)
@@ -314,6 +316,7 @@ class Upstream:
             with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
                 await self._say_the_rest()
             self.done.set()
+        await self.gone.wait()  # until then nobody knows how soon it may be dialled again
 
     async def room(self) -> None:
         """Wait while the central system does not take what it is sent."""
@@ -348,6 +351,8 @@ class Upstream:
                     if len(words) <= WORDS_MAX // 2:
                         self._room.set()
                     await self.connection.send_message(word.text)
+            if isinstance(last := words[0], Close):
+                self.hung = self.lost = last.code == NO_ANSWER_CLOSE
         nursery.cancel_scope.cancel()
 
     async def _say_the_rest(self) -> None:

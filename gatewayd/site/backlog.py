@@ -3,12 +3,16 @@
 Messages of all charge points in one bounded record; each charge point's stand in the order in which it said them. Full,
 it makes room by what is worth least: the oldest MeterValues. A StartTransaction or StopTransaction is never dropped:
 where nothing else is left to drop, a new one is not taken, and its charge point, which gets no answer, keeps it.
+
+One that a central system will not have is set aside, so that it does not keep the others waiting. With a
+StartTransaction go the messages of its transaction: without it they would mean nothing. A restart tries all anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import merge
 
 from gatewayd.site.journal import DropMessage, Journal, SaveMessage
 
@@ -18,7 +22,7 @@ what a central system can take within the minute there is for it."""
 BYTES_MAX = 32 << 20
 """And no more than this: one message may be as long as `max_message_bytes`, and the memory is the appliance's."""
 NEVER_DROPPED = frozenset({"StartTransaction", "StopTransaction"})
-DROPPED_FIRST = "MeterValues"
+START, DROPPED_FIRST = "StartTransaction", "MeterValues"
 
 
 @dataclass(eq=False, slots=True)
@@ -31,9 +35,10 @@ class Message:
     action: str
     text: str
     transaction_id: int = 0
-    """Of a StartTransaction: the id that the gateway answered it with."""
+    """Of a StartTransaction: the id that the gateway answered it with. Of another: the one of those that it names; 0:
+    none."""
     attempts: int = 0
-    """How often the central system answered with an error."""
+    """How often the central system answered with an error, or not."""
 
 
 @dataclass(slots=True)
@@ -41,14 +46,15 @@ class Backlog:
     """The messages that wait, and how many were lost."""
 
     lost: int = 0
-    """Messages dropped for want of room, since the gateway started."""
-    unreported: int = 0
-    """Of these, how many nobody was told of yet."""
+    """Messages dropped for want of room, or because a central system would not have them, since the gateway started."""
     bytes: int = 0
     _last: int = 0
-    _by_charge_point: dict[int, dict[int, Message]] = field(default_factory=dict)
+    _waiting: dict[int, dict[int, Message]] = field(default_factory=dict)
+    """By charge point and number, so in order."""
+    _aside: dict[int, dict[int, Message]] = field(default_factory=dict)
+    """The same, of those that do not take part for now."""
     _droppable: tuple[dict[int, Message], dict[int, Message]] = field(default_factory=lambda: ({}, {}))
-    """Meter values, and all others that may go; by number, so in order."""
+    """Meter values, and all others that may go; by number."""
     _count: int = 0
 
     def __len__(self) -> int:
@@ -78,11 +84,12 @@ class Backlog:
 
     def first(self, charge_point: int) -> Message | None:
         """What this charge point's central system is to hear next."""
-        return next(iter(self._by_charge_point.get(charge_point, {}).values()), None)
+        return next(iter(self._waiting.get(charge_point, {}).values()), None)
 
     def of(self, charge_point: int) -> Iterator[Message]:
         """All of one charge point, oldest first."""
-        return iter(self._by_charge_point.get(charge_point, {}).values())
+        both = (places.get(charge_point, {}).values() for places in (self._waiting, self._aside))
+        return merge(*both, key=lambda each: each.number)
 
     def delivered(self, message: Message, journal: Journal) -> None:
         """The central system has it."""
@@ -92,26 +99,62 @@ class Backlog:
         """It is lost, and counted."""
         if self._remove(message, journal):
             self.lost += 1
-            self.unreported += 1
+
+    # --- set aside ------------------------------------------------------------------------------------------
+
+    def set_aside(self, message: Message) -> None:
+        """The central system will not have it now: the others go on, but for those of a transaction of which this is
+        the beginning."""
+        of_it = self._waiting.get(message.charge_point, {})
+        begins = message.transaction_id if message.action == START else 0
+        for each in [m for m in of_it.values() if m is message or (begins and m.transaction_id == begins)]:
+            del of_it[each.number]
+            self._aside.setdefault(message.charge_point, {})[each.number] = each
+
+    def aside(self, charge_point: int) -> int:
+        """How many of this charge point are set aside."""
+        return len(self._aside.get(charge_point, {}))
+
+    @property
+    def all_aside(self) -> int:
+        """How many of all charge points."""
+        return sum(len(of_it) for of_it in self._aside.values())
+
+    def lies_aside(self, charge_point: int, transaction_id: int) -> bool:
+        """Whether the beginning of this transaction does."""
+        aside = self._aside.get(charge_point, {})
+        return any(each.action == START and each.transaction_id == transaction_id for each in aside.values())
+
+    def take_up(self, charge_point: int) -> None:
+        """All that was set aside waits again, in its old place."""
+        if self.aside(charge_point):
+            self._waiting[charge_point] = {each.number: each for each in self.of(charge_point)}
+            del self._aside[charge_point]
+
+    # --- one more, one less ---------------------------------------------------------------------------------
 
     def _put(self, message: Message) -> None:
-        self._by_charge_point.setdefault(message.charge_point, {})[message.number] = message
+        aside = message.transaction_id and self.lies_aside(message.charge_point, message.transaction_id)
+        places = self._aside if aside else self._waiting
+        places.setdefault(message.charge_point, {})[message.number] = message
         if message.action not in NEVER_DROPPED:
             self._droppable[message.action != DROPPED_FIRST][message.number] = message
         self.bytes += len(message.text)
         self._count += 1
 
     def _remove(self, message: Message, journal: Journal) -> bool:
-        of_it = self._by_charge_point.get(message.charge_point, {})
-        if of_it.pop(message.number, None) is None:
+        number = message.number
+        for places in (self._waiting, self._aside):
+            of_it = places.get(message.charge_point, {})
+            if of_it.pop(number, None) is not None:
+                break
+        else:
             return False
-        if not of_it:
-            del self._by_charge_point[message.charge_point]
         for kind in self._droppable:
-            kind.pop(message.number, None)
+            kind.pop(number, None)
         self.bytes -= len(message.text)
         self._count -= 1
-        journal.write(DropMessage(message.charge_point, message.number))
+        journal.write(DropMessage(message.charge_point, number))
         return True
 
     def _make_room(self, size: int, journal: Journal) -> bool:

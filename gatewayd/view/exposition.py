@@ -93,7 +93,8 @@ def gateway(
     yield family("gateway_ocpp_messages_total", total, ocpp, "To and from charge points.")
     yield family("gateway_ocpp_errors_total", total, counters.ocpp_errors, "Faults in messages of charge points.")
     yield family("gateway_upstream_waiting", gauge, len(site.backlog), "Messages for central systems that are away.")
-    yield family("gateway_upstream_lost_total", total, site.backlog.lost, "Of these, lost for want of room or refused.")
+    yield family("gateway_upstream_aside", gauge, site.backlog.all_aside, "Of these, set aside: refused three times.")
+    yield family("gateway_upstream_lost_total", total, site.backlog.lost, "Lost for want of room, or refused.")
     yield family("gateway_events_dropped_total", total, dropped, "Lines that listeners did not get.")
 
 

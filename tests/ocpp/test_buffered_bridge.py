@@ -3,107 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from gatewayd.ocpp.buffered_bridge import ATTEMPTS_MAX, NOT_ACCEPTED_PAUSE_S, TOLD_TIMEOUT_S, BufferedBridge
 from gatewayd.site import backlog, upstream_ids
-from gatewayd.site.codes import DecisionDefault, LinkState
-from gatewayd.site.timestamp import format_utc
-from tests.kit import Frame, Kit
-from tests.ocpp.bridged import BOOT, Bridged
+from gatewayd.site.codes import LinkState
+from tests.ocpp.bridged import BOOT
+from tests.ocpp.buffered import DECIDED_S, Buffered, begun, buffered
 
-TOML = """
-[gateway]
-role = "bridge"
-[ocpp.upstream]
-url = "ws://central/ocpp"
-offline = "buffer"
-local_control = true
-"""
 UPSTREAM_BIT, LINK_STATE = 3007, 3032
 OWN = upstream_ids.FIRST
-DECIDED_S = 9.0
-"""After `decision_timeout` the default was used."""
-
-
-class Buffered(Bridged):
-    """Both ends; the central system's is away until `centre_comes`."""
-
-    def __init__(self, kit: Kit, identity: str = "CP001") -> None:
-        self.kit = kit
-        self.session = BufferedBridge(kit.site.charge_points[identity], "ours-", 60, 60)
-        self.bridge: Any = self.session
-        self.closed = self.closed_upstream = None
-        self._sent = []
-        self._numbers = 0
-        self.session.opened(kit.now)
-
-    def centre_comes(self) -> None:
-        self.bridge.upstream_opened(self.kit.now)
-
-    def centre_goes(self) -> None:
-        self.bridge.upstream_closed(self.kit.now)
-
-    def told(self) -> Frame | None:
-        """What the central system is told, one Call at most."""
-        texts = self.up()
-        assert len(texts) <= 1
-        return Frame(*json.loads(texts[0])[1:4]) if texts else None
-
-    def centre_answers(self, call: Frame, payload: Any) -> None:
-        self.centre_says(json.dumps([3, call.id, payload]))
-
-    def drain(self, transaction_id: int = 71, status: str = "Accepted") -> list[Frame]:
-        """Answers everything that the central system missed; what that was."""
-        missed: list[Frame] = []
-        while (call := self.told()) is not None:
-            missed.append(call)
-            self.centre_answers(call, self.centre_answer(call.action, transaction_id, status))
-        return missed
-
-    def centre_answer(self, action: str, transaction_id: int, status: str) -> Any:
-        if action == "BootNotification":
-            return {"status": "Accepted", "currentTime": format_utc(self.kit.epoch), "interval": 300}
-        if action == "StartTransaction":
-            return {"transactionId": transaction_id, "idTagInfo": {"status": status}}
-        return {}
-
-    def begin(self, connector: int = 1, meter: int = 1000) -> Any:
-        return self.send(
-            "StartTransaction",
-            {"connectorId": connector, "idTag": "TAG", "meterStart": meter, "timestamp": self.kit.stamp()},
-        )
-
-    def meter(self, wh: int, transaction_id: int, unique_id: str | None = None) -> Any:
-        sample = {"timestamp": self.kit.stamp(), "sampledValue": [{"value": str(wh)}]}
-        payload = {"connectorId": 1, "transactionId": transaction_id, "meterValue": [sample]}
-        return self.send("MeterValues", payload, unique_id)
-
-    def finish(self, transaction_id: int, meter: int = 3000) -> Any:
-        payload = {
-            "transactionId": transaction_id,
-            "meterStop": meter,
-            "timestamp": self.kit.stamp(),
-            "reason": "Local",
-        }
-        return self.send("StopTransaction", payload)
-
-
-def buffered(more: str = "") -> tuple[Kit, Buffered]:
-    kit = Kit(TOML + more)
-    kit.site.decision_default = DecisionDefault.accept
-    return kit, Buffered(kit)
-
-
-def begun(kit: Kit, end: Buffered, meter: int = 1000) -> int:
-    """A transaction that began without the central system; the id that the charge point got."""
-    assert end.begin(meter=meter) is None, "it waits for the BMS"
-    kit.run_for(DECIDED_S)
-    answer = end.answer_to(f"cp-{end._numbers}")
-    assert answer["idTagInfo"]["status"] == "Accepted"
-    return int(answer["transactionId"])
 
 
 def test_it_is_served_without_its_central_system() -> None:
@@ -257,57 +166,6 @@ def test_a_start_that_cannot_be_kept_is_not_answered(monkeypatch: pytest.MonkeyP
         kit.run_for(DECIDED_S)
     assert [end.answer_to(f"cp-{number}") is not None for number in (2, 3, 4)] == [True, True, False]
     assert kit.site.backlog.lost == 0
-
-
-def test_a_central_system_that_refuses_a_message_does_not_keep_the_others_waiting() -> None:
-    kit, end = buffered()
-    end.send("BootNotification", BOOT)
-    own = begun(kit, end)
-    end.finish(own)
-    end.centre_comes()
-    boot = end.told()
-    assert boot is not None
-    end.centre_answers(boot, end.centre_answer("BootNotification", 0, ""))
-    for _ in range(ATTEMPTS_MAX):
-        start = end.told()
-        assert start is not None
-        assert start.action == "StartTransaction"
-        end.centre_says(f'[4,"{start.id}","InternalError","",{{}}]')
-        kit.run_for(15)
-    assert kit.site.backlog.lost == 1
-    stop = end.told()
-    assert stop is not None
-    assert (stop.action, stop.payload["transactionId"]) == ("StopTransaction", own)
-
-
-def test_a_central_system_that_does_not_answer_is_dialled_anew_and_told_again() -> None:
-    kit, end = buffered()
-    end.send("BootNotification", BOOT)
-    end.finish(4711)
-    end.centre_comes()
-    boot = end.told()
-    assert boot is not None
-    end.centre_answers(boot, end.centre_answer("BootNotification", 0, ""))
-    assert end.told() is not None
-    kit.run_for(TOLD_TIMEOUT_S + 1)
-    assert end.up() == []
-    assert end.closed_upstream == (1001, "no answer")
-    end.centre_goes()
-    end.centre_comes()
-    assert [call.action for call in end.drain()] == ["BootNotification", "StopTransaction"]
-
-
-def test_a_boot_that_is_not_accepted_is_told_again_while_the_charge_point_is_served() -> None:
-    kit, end = buffered()
-    end.send("BootNotification", BOOT)
-    end.centre_comes()
-    boot = end.told()
-    assert boot is not None
-    end.centre_answers(boot, {"status": "Pending", "currentTime": format_utc(kit.epoch), "interval": 5})
-    assert end.told() is None
-    assert end.status(1, "Available") == {}
-    kit.run_for(NOT_ACCEPTED_PAUSE_S)
-    assert [call.action for call in end.drain()] == ["BootNotification", "StatusNotification"]
 
 
 def test_what_only_the_central_system_knows_is_refused_in_words() -> None:

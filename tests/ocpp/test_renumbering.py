@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewayd.ocpp.renumbering import IN_PAYLOAD, NAMED_BY_CENTRAL_SYSTEM, renumbered
+from gatewayd.ocpp.renumbering import IN_PAYLOAD, NAMED_BY_CENTRAL_SYSTEM, named, renumbered
 
 DEEP = NAMED_BY_CENTRAL_SYSTEM["SetChargingProfile"]
 
@@ -30,6 +30,7 @@ def test_the_number_and_nothing_else(frame: str) -> None:
     before = frame.replace("@", "7")
     assert renumbered(before, IN_PAYLOAD, lambda number: -6 * number) == frame.replace("@", "-42")
     assert renumbered(before, IN_PAYLOAD, lambda number: number) == before
+    assert named(before, IN_PAYLOAD) == 7
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,7 @@ def test_the_number_and_nothing_else(frame: str) -> None:
         '[2,"1","X",{}]',
         '[2,"1","X",{"transactionId":"7"}]',
         '[2,"1","X",{"transactionId":7.0}]',
+        pytest.param(f'[2,"1","X",{{"transactionId":{"9" * 5000}}}]', id="5,000 digits"),
         '[2,"1","X",{"transactionId":null}]',
         '[2,"transactionId","X",{"a":7}]',
         '[2,"1","X",["transactionId",7]]',
@@ -46,6 +48,7 @@ def test_the_number_and_nothing_else(frame: str) -> None:
 )
 def test_where_none_is_named_nothing_changes(text: str) -> None:
     assert renumbered(text, IN_PAYLOAD, lambda _number: 1) == text
+    assert named(text, IN_PAYLOAD) is None
 
 
 def test_one_that_is_named_deeper() -> None:

@@ -37,7 +37,7 @@ def test_the_oldest_meter_values_go_first_then_other_messages(few: int) -> None:
     assert texts(backlog) == ["start", "event", "stop"]
     assert backlog.add(2, "StartTransaction", "start 3", journal, 0.0)
     assert texts(backlog) == ["start", "stop"]
-    assert (backlog.lost, backlog.unreported, len(backlog)) == (4, 4, few)
+    assert (backlog.lost, len(backlog)) == (4, few)
 
 
 def test_no_start_or_stop_is_dropped_and_a_new_one_is_not_taken(few: int) -> None:
@@ -82,6 +82,56 @@ def test_after_a_restart_the_order_and_the_numbers_go_on() -> None:
     backlog.add(1, "MeterValues", "third", journal, 0.0)
     assert texts(backlog) == ["first", "second", "third"]
     assert [each.number for each in backlog.of(1)] == [4, 9, 10]
+
+
+def test_with_a_start_that_is_set_aside_goes_its_transaction_and_nothing_else() -> None:
+    backlog, journal = Backlog(), Journal()
+    for action, text, transaction in [
+        ("StartTransaction", "start", 9), ("MeterValues", "m", 9), ("StartTransaction", "other", 8),
+        ("MeterValues", "m 8", 8), ("StopTransaction", "known upstream", 0), ("StopTransaction", "stop", 9),
+    ]:  # fmt: skip
+        backlog.add(1, action, text, journal, 0.0, transaction)
+    backlog.add(2, "StartTransaction", "of a neighbour", journal, 0.0, 9)
+    written = journal.written
+    start = backlog.first(1)
+    assert start is not None
+    backlog.set_aside(start)
+    assert (backlog.aside(1), backlog.aside(2), len(backlog), journal.written) == (3, 0, 7, written)
+    assert backlog.lies_aside(1, 9)
+    assert not backlog.lies_aside(1, 8)
+    backlog.add(1, "MeterValues", "one more of it", journal, 0.0, 9)
+    told = []
+    while (message := backlog.first(1)) is not None:
+        told.append(message.text)
+        backlog.delivered(message, journal)
+    assert told == ["other", "m 8", "known upstream"]
+    assert texts(backlog) == ["start", "m", "stop", "one more of it"], "kept, and in order"
+    backlog.take_up(1)
+    assert backlog.first(1) is start
+    assert (backlog.aside(1), texts(backlog)) == (0, ["start", "m", "stop", "one more of it"])
+    again = Backlog()
+    again.restore(backlog.of(1))
+    assert again.first(1) is start, "a restart tries it anew"
+
+
+def test_a_stop_that_is_set_aside_goes_alone_and_readings_set_aside_may_still_be_dropped(few: int) -> None:
+    backlog, journal = Backlog(), Journal()
+    for action, text, transaction in [
+        ("StopTransaction", "of before", 0), ("StartTransaction", "start", 9), ("MeterValues", "m", 9),
+        ("StopTransaction", "stop", 9),
+    ]:  # fmt: skip
+        backlog.add(1, action, text, journal, 0.0, transaction)
+    for _ in range(2):
+        first = backlog.first(1)
+        assert first is not None
+        backlog.set_aside(first)
+    assert backlog.first(1) is None
+    for number in range(2):
+        assert backlog.add(2, "StopTransaction", f"{number}", journal, 0.0)
+    assert (texts(backlog), len(backlog), backlog.lost) == (["of before", "start", "stop"], few, 1)
+    start = next(each for each in backlog.of(1) if each.text == "start")
+    backlog.drop(start, journal)
+    assert (texts(backlog), backlog.lost) == (["of before", "stop"], 2)
 
 
 ACTIONS = st.sampled_from(["StartTransaction", "StopTransaction", "MeterValues", "SecurityEventNotification"])
