@@ -38,8 +38,8 @@ overlay() { # rootfs/, laid out as on the device
     (cd rootfs && find . -mindepth 1 \( -type f -o -type l \) ! -name README.md) | while read -r path; do
         mkdir -p "$target/$(dirname "$path")"
         cp -a --no-preserve=ownership "rootfs/$path" "$target/$path"
+        [ -h "rootfs/$path" ] || chmod "$([ -x "rootfs/$path" ] && echo 755 || echo 644)" "$target/$path" # whatever the umask was
     done
-    find "$target/usr/lib/systemd" "$target/usr/lib/sysusers.d" "$target/usr/lib/tmpfiles.d" -type f -exec chmod 644 {} +
 }
 
 product() { # the gateway, its packages, its manual, and one executable for each program
@@ -85,7 +85,7 @@ authorities() { # who is believed over TLS, as one file
 }
 
 mount_points_and_links() { # the root is read-only: what is written lies elsewhere
-    mkdir -p "$target/data" "$target/var/lib/chrony" "$target/etc/systemd/network"
+    mkdir -p "$target/data" "$target/etc/systemd/network"
     ln -sf ../usr/share/zoneinfo/UTC "$target/etc/localtime"
     ln -sf python3.13 "$target/usr/bin/python3"
     : >"$target/etc/machine-id"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The appliance's root, from Debian's arm64 packages, rootfs/ and the gateway, without running a single arm64 program.
 #
-#   root.sh            everything, into build/root: root.squashfs, boot/, bom.cdx.json
-#   root.sh unpack | python | compose | squash      one step
+#   root.sh            everything, into build/root: root.squashfs, boot/ (kernel, initrd, device tree), bom.cdx.json
+#   root.sh unpack | python | compose | initrd | squash      one step
 #
 # Steps that depend on lists only are kept; FRESH=1 asks Debian and PyPI again. Same ingredients and same
 # SOURCE_DATE_EPOCH (default: the commit's time) give the same bits. Needs root: the files of a root have owners.
@@ -30,20 +30,20 @@ unpack() {
     local mark=$kept/unpacked-from ingredients=(image/packages.txt image/packages-without.txt image/root.sh)
     changed $mark "${ingredients[@]}" || return 0
     say "unpacking Debian's packages"
-    rm -rf $unpacked
+    rm -rf $unpacked $debs
     mkdir -p $kept $debs
+    # With an epoch: others ask for "login (>= 1:4.16)", and 9999 without one is older than that.
     listed image/packages-without.txt | awk '{
-        printf "Package: %s\nStatus: install ok installed\nVersion: 9999\nArchitecture: arm64\nMulti-Arch: foreign\n", $1
+        printf "Package: %s\nStatus: install ok installed\nVersion: 99:1\nArchitecture: arm64\nMulti-Arch: foreign\n", $1
         printf "Maintainer: none\nDescription: left out\n\n" }' >$kept/without.status
-    # Only the suite is named: mmdebstrap knows the mirror. The packages are kept, for the next time and for what the
-    # bill of materials says of them.
+    # Only the suite is named: mmdebstrap knows the mirror. The packages are kept for what the bill of materials says
+    # of them: those unpacked now and no others.
     # shellcheck disable=SC2016 # expanded by the hooks
     mmdebstrap --quiet --variant=extract --architectures=arm64 --include="$(listed image/packages.txt | paste -sd,)" \
         --components=main,non-free-firmware --aptopt='APT::Install-Recommends "false"' \
         --skip=check/qemu,essential/unlink,cleanup/apt/cache \
         --setup-hook='mkdir -p "$1/var/lib/dpkg" "$1/var/cache/apt/archives"' \
         --setup-hook="cat $kept/without.status >>\"\$1/var/lib/dpkg/status\"" \
-        --setup-hook="sync-in $debs /var/cache/apt/archives" \
         --extract-hook="sync-out /var/cache/apt/archives $debs" \
         trixie $unpacked >$kept/log 2>&1 || stop "mmdebstrap failed:" "$(tail -20 $kept/log)"
     unchanged $mark "${ingredients[@]}"
@@ -84,6 +84,10 @@ compose() {
     image/tools.sh run image/device_tree.sh "$out/boot/base.dtb" "$out/boot/board.dtb"
 }
 
+initrd() {
+    image/tools.sh run image/initrd.sh "$target" "$out/boot/initrd"
+}
+
 squash() {
     say "packing the root"
     rm -f "$out/root.squashfs"
@@ -100,11 +104,13 @@ all)
     unpack
     python_packages
     compose
+    initrd
     squash
     ;;
 unpack) unpack ;;
 python) python_packages ;;
 compose) compose ;;
+initrd) initrd ;;
 squash) squash ;;
-*) stop "usage: root.sh [unpack | python | compose | squash]" ;;
+*) stop "usage: root.sh [unpack | python | compose | initrd | squash]" ;;
 esac

@@ -15,7 +15,10 @@ import pytest
 HERE = Path(__file__).parents[2]
 IMAGE, BUILT = HERE / "image", HERE / "build/root"
 TARGET = BUILT / "target"
-LISTS = ("packages.txt", "packages-without.txt", "modules.txt", "trim.txt", "masked.txt", "packages-tools.txt")
+LISTS = (
+    "packages.txt", "packages-without.txt", "modules.txt", "initrd-modules.txt", "trim.txt", "masked.txt",
+    "packages-tools.txt",
+)  # fmt: skip
 LARGEST = 60 << 20
 """Bytes of the compressed root."""
 
@@ -66,6 +69,24 @@ def test_every_program_that_a_unit_starts_is_there() -> None:
             program = TARGET / command.lstrip("/")
             assert program.exists(), f"{unit.name} starts {command}"
             assert program.stat().st_mode & stat.S_IXUSR
+
+
+@built
+def test_programs_can_be_run() -> None:
+    """The overlay's files are configuration and not executable; what they lie beside must stay so."""
+    programs = [
+        *(TARGET / "usr/lib/systemd").glob("systemd*"),
+        *(TARGET / "usr/bin").iterdir(),
+        TARGET / "usr/lib/gateway/python/hal/lease_facts.sh",
+    ]
+    assert [path.name for path in programs if path.is_file() and not path.stat().st_mode & stat.S_IXOTH] == []
+    assert (TARGET / "usr/lib/systemd/systemd").exists()
+
+
+@built
+def test_packages_that_are_left_out_are_not_there() -> None:
+    here = {path.name.partition("_")[0] for path in (BUILT / "debs").glob("*.deb")}
+    assert here & {row.split()[0] for row in rows("packages-without.txt")} == set()
 
 
 @built
