@@ -94,6 +94,12 @@ tools: ## as root: Debian 13's tools for the card image, into build/tools; cache
 root: tools ## as root: the appliance's root for the card image, into build/root; FRESH=1 asks Debian and PyPI again
 	@image/root.sh
 
+.PHONY: vm
+vm: ## as root: the appliance's own root, emulated; its ports on 127.0.0.1, its RS485 bus as a UNIX socket
+	@[ -e build/root/root.squashfs ] || $(MAKE) root
+	@[ build/vm/disk.img -nt build/root/root.squashfs ] || image/vm.sh disk build/vm/disk.img
+	@exec image/vm.sh run build/vm/disk.img
+
 .PHONY: map
 map: setup ## the Modbus points: FORMAT=csv|md|html|xlsx|pdf or a tool's name; CONFIG=file.toml HOST=address
 	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config $(CONFIG)) \

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# The appliance under emulation: the root that is flashed, its kernel and its initrd, on QEMU's `virt` machine.
+#
+#   vm.sh disk FILE    a partitioned disk: two places for roots (the first is filled), an empty data partition
+#   vm.sh run DISK     boots DISK until the machine is switched off; prints where things are. In the environment:
+#                      VM_PORTS="modbus=1502:502 ..." (name=here:there), VM_NET=user|TAP, VM_DIRECTORY=build/vm for
+#                      console.log, rs485 (the bus), control (QEMU's monitor), VM_INITRD, VM_APPEND (kernel), VM_ARGS (QEMU)
+#
+# Needs root, as the tools root does. What differs from the CM4 stands in image/README.md.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. image/lists.sh
+
+boot=build/root/boot
+directory=${VM_DIRECTORY:-build/vm}
+ports=${VM_PORTS:-modbus=10502:502 ocpp=18887:8887 page=10443:443}
+# Emulated on a busy machine everything takes ten times as long; what systemd gives up after must be no part of a test.
+patience="systemd.default_device_timeout_sec=600 systemd.default_timeout_start_sec=600"
+# No policy of AppArmor, TOMOYO or IMA is in the root, and systemd would load a program for BPF's at every start.
+lsm="lsm=landlock,lockdown,yama"
+root_uuid=6a57ef4c-2a7c-4a3c-9d0e-0a5e1d3c4b01 # of the first root, here and on the kernel's command line
+
+disk() { # FILE
+    [ -e build/root/root.squashfs ] || stop "there is no root yet: make root"
+    mkdir -p "$(dirname "$1")"
+    cat >"$1.config" <<END
+image $(basename "$1") {
+    hdimage { partition-table-type = "gpt" }
+    partition root-a {
+        image = "root.squashfs"
+        size = 96M
+        partition-uuid = "$root_uuid"
+    }
+    partition root-b { size = 96M }
+    partition data { size = 128M }
+}
+END
+    image/tools.sh run sh -c "genimage --config $1.config --inputpath build/root --outputpath $(dirname "$1") --tmppath /tmp/g \
+        --rootpath /tmp/none >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }" || stop "genimage failed"
+}
+
+tree() { # FILE: QEMU's device tree without its GPIO chip and the power button on it, which are not the board's
+    qemu-system-aarch64 "${machine[@]}" -machine "dumpdtb=$1" >/dev/null 2>&1
+    local key
+    for key in /gpio-keys /pl061@9030000; do fdtput -r "$1" $key; done
+}
+
+network() { # for QEMU's -netdev
+    local port
+    if [ "${VM_NET:-user}" != user ]; then
+        echo "tap,id=net,ifname=$VM_NET,script=no,downscript=no"
+        return
+    fi
+    printf 'user,id=net'
+    for port in $ports; do
+        port=${port#*=}
+        printf ',hostfwd=tcp:127.0.0.1:%s-:%s' "${port%:*}" "${port#*:}"
+    done
+}
+
+tell() {
+    local port
+    say "booting; what is said is in $directory/console.log, the RS485 bus is $directory/rs485 (a UNIX socket)"
+    [ "${VM_NET:-user}" = user ] || return 0
+    for port in $ports; do
+        say "${port%%=*}: 127.0.0.1:$(cut -d= -f2 <<<"${port%:*}")"
+    done
+}
+
+emulate() { # DISK; inside the tools root
+    machine=(-machine "virt,gic-version=2" -cpu cortex-a72 -smp 2 -m 1024 -accel "tcg,thread=multi" -nodefaults
+        -display none -serial "file:$directory/console.log" -serial "unix:$directory/rs485,server=on,wait=off"
+        -global virtio-mmio.force-legacy=false)
+    tree /tmp/vm.dtb
+    # shellcheck disable=SC2086 # VM_ARGS are words
+    exec qemu-system-aarch64 "${machine[@]}" -dtb /tmp/vm.dtb -kernel $boot/vmlinuz \
+        -initrd "${VM_INITRD:-$boot/initrd}" \
+        -append "root=PARTUUID=$root_uuid console=ttyAMA0 panic=10 ro quiet audit=0 $lsm $patience ${VM_APPEND:-}" \
+        -drive "file=$1,format=raw,if=none,id=disk,cache=unsafe" -device virtio-blk-device,drive=disk \
+        -netdev "$(network)" -device virtio-net-device,netdev=net,mac=52:54:00:67:61:74 \
+        -device virtio-rng-device -monitor "unix:$directory/control,server=on,wait=off" ${VM_ARGS:-}
+}
+
+run() { # DISK
+    mkdir -p "$directory"
+    rm -f "$directory"/{rs485,control}
+    tell
+    exec image/tools.sh run env VM_DIRECTORY="$directory" VM_PORTS="$ports" VM_NET="${VM_NET:-user}" \
+        VM_INITRD="${VM_INITRD:-}" VM_APPEND="${VM_APPEND:-}" VM_ARGS="${VM_ARGS:-}" image/vm.sh emulate "$1"
+}
+
+case "${1:-}" in
+disk) disk "$2" ;;
+run) run "$2" ;;
+emulate) emulate "$2" ;;
+*) stop "usage: vm.sh disk FILE | run DISK" ;;
+esac
