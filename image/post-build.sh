@@ -87,6 +87,7 @@ authorities() { # who is believed over TLS, as one file
 mount_points_and_links() { # the root is read-only: what is written lies elsewhere
     mkdir -p "$target/data" "$target/etc/systemd/network"
     ln -sf ../usr/share/zoneinfo/UTC "$target/etc/localtime"
+    ln -sf ../proc/self/mounts "$target/etc/mtab"
     ln -sf python3.13 "$target/usr/bin/python3"
     : >"$target/etc/machine-id"
     echo gateway >"$target/etc/hostname"

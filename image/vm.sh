@@ -16,6 +16,8 @@ directory=${VM_DIRECTORY:-build/vm}
 ports=${VM_PORTS:-modbus=10502:502 ocpp=18887:8887 page=10443:443}
 # Emulated on a busy machine everything takes ten times as long; what systemd gives up after must be no part of a test.
 patience="systemd.default_device_timeout_sec=600 systemd.default_timeout_start_sec=600"
+# What the kernel does against faults of real processors empties the emulator's cache at every system call.
+fast="mitigations=off nokaslr"
 # No policy of AppArmor, TOMOYO or IMA is in the root, and systemd would load a program for BPF's at every start.
 lsm="lsm=landlock,lockdown,yama"
 root_uuid=6a57ef4c-2a7c-4a3c-9d0e-0a5e1d3c4b01 # of the first root, here and on the kernel's command line
@@ -75,7 +77,7 @@ emulate() { # DISK; inside the tools root
     # shellcheck disable=SC2086 # VM_ARGS are words
     exec qemu-system-aarch64 "${machine[@]}" -dtb /tmp/vm.dtb -kernel $boot/vmlinuz \
         -initrd "${VM_INITRD:-$boot/initrd}" \
-        -append "root=PARTUUID=$root_uuid console=ttyAMA0 panic=10 ro quiet audit=0 $lsm $patience ${VM_APPEND:-}" \
+        -append "root=PARTUUID=$root_uuid console=ttyAMA0 panic=10 ro quiet audit=0 $lsm $fast $patience ${VM_APPEND:-}" \
         -drive "file=$1,format=raw,if=none,id=disk,cache=unsafe" -device virtio-blk-device,drive=disk \
         -netdev "$(network)" -device virtio-net-device,netdev=net,mac=52:54:00:67:61:74 \
         -device virtio-rng-device -monitor "unix:$directory/control,server=on,wait=off" ${VM_ARGS:-}
