@@ -86,8 +86,8 @@ class ChargePoint:
     """It was logged that there is no room for one."""
     renewal: Entry | None = None
     """When its live limits are said once more, before they lapse."""
-    limits_told: tuple[int, int | None] = (0, None)
-    """The `rate_units` and `max_stack_level` that its limits were made with."""
+    limits_told: tuple[int, int | None, int] = (0, None, 0)
+    """The `rate_units`, `max_stack_level` and learned purpose that its limits were made with."""
     told_offset_s: float | None = None
     """Epoch minus monotonic seconds as it was last told in an answer: what its own clock should say."""
     connectors: list[Connector] = field(default_factory=list)

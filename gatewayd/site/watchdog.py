@@ -127,14 +127,14 @@ def attach(site: Site) -> None:
 def _changed(connector: Connector) -> None:
     limits.changed(connector)
     cp, site = connector.charge_point, connector.charge_point.bank.site
-    known = (cp.rate_units, cp.max_stack_level)
+    known = (cp.rate_units, cp.max_stack_level, cp.limit_strategy.learned)
     if known != cp.limits_told:
         cp.limits_told = known
         site.agenda.at(site.now, lambda now: _learned(cp, now))
 
 
 def _learned(charge_point: ChargePoint, now: float) -> None:
-    """The charge point said which units and stack levels it takes: fallback and limits follow."""
+    """Which units, stack levels and purposes the charge point takes became known: fallback and limits follow."""
     fallback.apply(charge_point, now)
     limits.reconsider_charge_point(charge_point, now)
 

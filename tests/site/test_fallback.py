@@ -327,6 +327,22 @@ def test_none_where_limits_are_charge_point_max_profiles() -> None:
     assert cp.limit_a() == 16
 
 
+def test_limits_that_turn_out_to_be_charge_point_max_profiles_take_the_fallback_away_again() -> None:
+    """Level 0 was taken for the fallback, level 1 for no limit above it: ABB, Wallbox (quirk S2)."""
+    cp = Taker(Kit())
+    cp.refuse = lambda action, payload: (
+        {"status": "Rejected"}
+        if action == "SetChargingProfile" and payload["csChargingProfiles"]["stackLevel"] > 0
+        else None
+    )
+    switch_on(cp)
+    cp.write_limit(160)
+    cp.pump()
+    alive(cp, 5)
+    assert cp.result() == LimitResult.accepted
+    assert cp.limit_a() == 16  # not the 6 A of the fallback below
+
+
 # --- R11 ----------------------------------------------------------------------------------------------------------
 
 
