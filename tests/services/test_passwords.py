@@ -98,7 +98,7 @@ async def test_a_hash_is_judged_once_and_remembered() -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(20):
             nursery.start_soon(tried, passwords, "secret", HOME, "CP001", configured)
-    assert perf_counter() - began < once
+    assert perf_counter() - began < 10 * once  # judged each time they would take twenty times as long
     assert await tried(passwords, "guess", configured=configured) is Cause.wrong_password
     assert await tried(passwords, "secret", configured=SLOW.hash("other")) is Cause.wrong_password
 
@@ -112,11 +112,16 @@ async def test_what_is_remembered_belongs_to_one_identity() -> None:
 async def test_who_is_known_does_not_wait_for_anybodys_guesses() -> None:
     passwords, configured = Passwords(), SLOW.hash("secret")
     assert await tried(passwords, "secret", configured=configured) is None
+    judged = []
+
+    async def guess(number: int) -> None:
+        await tried(passwords, "x", f"10.2.0.{number}", "CP002", configured)
+        judged.append(number)
+
     async with trio.open_nursery() as nursery:
         for number in range(20):
-            nursery.start_soon(tried, passwords, "x", f"10.2.0.{number}", "CP002", configured)
+            nursery.start_soon(guess, number)
         await trio.testing.wait_all_tasks_blocked()
-        began = perf_counter()
         assert await tried(passwords, "secret", configured=configured) is None
-        assert perf_counter() - began < 0.05
+        assert len(judged) < 20
         nursery.cancel_scope.cancel()
