@@ -36,7 +36,7 @@ BOARD = (
     ("hal.lines", "hal.facts_file", "hal.systemd", "hal.data_partition", "hal.network_files", "hal.backup"),
     ("hal.lines_gpiod", "hal.appliance"),
     ("hal.board_spec",),
-    ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel"),
+    ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel", "hal.boot_state"),
 )
 PURE = {*GATEWAY[0], *GATEWAY[1], *GATEWAY[2], *GATEWAY[3], *GATEWAY[4], *BOARD[1]}
 
@@ -45,7 +45,7 @@ STRANGERS = (
     ("gatewayd.modbus", "gatewayd.ocpp"),
     ("gatewayd.web", "gatewayd.services"),
     ("gatewayd.web", "gatewayd.app"),
-    ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel"),
+    ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel", "hal.boot_state"),
 )
 STRANGERS_WITHIN = ("gatewayd.services",)
 
