@@ -268,6 +268,7 @@ class Observers:
             ocpp_traffic=ocpp,
             modbus_traffic=modbus,
             identify=trio.current_time() < self._identify_until,
+            button=self._panel.button,
         )
 
     def _modbus_clients(self) -> list[dict[str, Any]]:

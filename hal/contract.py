@@ -41,6 +41,9 @@ PANEL_SOCKET: Final = "/run/paneld/words"
 BOARD_FACTS: Final = "/run/paneld/board.json"
 """What paneld publishes, written by rename: `BoardFacts` as JSON."""
 
+BUTTON_FACTS: Final = "button.json"
+"""Beside that socket, what paneld publishes of the button as it is now: `button_text`."""
+
 NETWORK_FACTS: Final = "/run/netd/network.json"
 """What netd publishes, written by rename."""
 
@@ -55,6 +58,22 @@ SILENT_S: Final = 10.0
 
 MAX_DATAGRAM_BYTES: Final = 256
 """All words there are come to 49 bytes; the rest is room for words to come. Longer datagrams are cut."""
+
+
+def button_text(*, held: bool) -> str:
+    """The published form of the button."""
+    return json.dumps({"held": held})
+
+
+def button_held(text: str) -> bool:
+    """Whether somebody holds the button. Raises ValueError for what is no published form."""
+    try:
+        held = json.loads(text)["held"]
+    except (KeyError, TypeError) as wrong:
+        raise ValueError(f"not the facts of a button: {wrong!r}") from wrong
+    if not isinstance(held, bool):
+        raise ValueError("not the facts of a button: it is held or not")
+    return held
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Words come as datagrams on a UNIX socket; the DIP switches are read once at boot and published, for the page, in
 `board.json` beside it. A paneld that systemd started again takes the switches from that file: they take effect at the
-next boot, not at the next crash (manual 5.1). manual 6, interface.md "The board".
+next boot, not at the next crash (manual 5.1). The button is published as it is now, in `button.json`: whoever holds it
+may claim the gateway. manual 6, interface.md "The board".
 """
 
 from __future__ import annotations
@@ -21,8 +22,18 @@ from typing import Final
 
 from hal import facts_file, panel
 from hal.board_spec import open_lines
-from hal.contract import LEDS, MAX_DATAGRAM_BYTES, PANEL_SOCKET, BoardFacts, Line, Words
+from hal.contract import (
+    BUTTON_FACTS,
+    LEDS,
+    MAX_DATAGRAM_BYTES,
+    PANEL_SOCKET,
+    BoardFacts,
+    Line,
+    Words,
+    button_text,
+)
 from hal.lines import Lines
+from hal.reset_sequence import STUCK_S
 from hal.systemd import Systemd, activated_socket
 
 log = logging.getLogger("paneld")
@@ -37,6 +48,7 @@ class Paneld:
     def __init__(self, lines: Lines, facts: BoardFacts, now: float) -> None:
         self.lines = lines
         self._state = panel.begin(now, dip_conflict=facts.dip_conflict)
+        self._down_since: float | None = None
         lines.write(Line.BIAS, facts.bias)
         lines.write(Line.TERMINATION, facts.termination)
 
@@ -52,6 +64,14 @@ class Paneld:
             self.lines.write(led, led in lit)
         self.lines.edges()
         return deadline
+
+    def button(self, now: float) -> bool:
+        """Whether somebody holds it. Down for longer than anybody would hold it, it is broken. OSError as `turn`."""
+        if not self.lines.read(Line.BUTTON):
+            self._down_since = None
+        elif self._down_since is None:
+            self._down_since = now
+        return self._down_since is not None and now - self._down_since < STUCK_S
 
     def dark(self) -> None:
         """The last thing before power goes."""
@@ -94,7 +114,7 @@ def heard(words: socket.socket) -> list[bytes]:
     return datagrams
 
 
-def serve(paneld: Paneld, words: socket.socket, systemd: Systemd) -> None:
+def serve(paneld: Paneld, words: socket.socket, systemd: Systemd, button_facts: Path) -> None:
     """For ever: wait for words or for the next change of a light."""
     with selectors.DefaultSelector() as selector:
         selector.register(words, selectors.EVENT_READ)
@@ -102,10 +122,13 @@ def serve(paneld: Paneld, words: socket.socket, systemd: Systemd) -> None:
         if edges is not None:
             selector.register(edges, selectors.EVENT_READ)
         look_s = min(paneld.lines.poll_s or math.inf, systemd.watchdog_every_s)
-        alive_at, program = -math.inf, None
+        alive_at, program, held = -math.inf, None, None
         while True:
             now = time.monotonic()
             deadline = paneld.turn(heard(words), now)
+            if (down := paneld.button(now)) is not held:
+                facts_file.publish(button_facts, button_text(held=down))
+                held = down
             if now >= alive_at:
                 systemd.alive()
                 alive_at = now + systemd.watchdog_every_s
@@ -142,11 +165,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with words_socket(run / Path(PANEL_SOCKET).name) as words:
         systemd.ready("listening")
         try:
-            serve(paneld, words, systemd)
+            serve(paneld, words, systemd, run / BUTTON_FACTS)
         except KeyboardInterrupt:
             return 0
         finally:
             systemd.stopping()
+            facts_file.remove(run / BUTTON_FACTS)
             paneld.dark()
     return 0
 

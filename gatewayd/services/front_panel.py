@@ -12,13 +12,14 @@ import math
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import trio
 
 from hal import panel, reset_sequence
 from hal.board_spec import open_lines
-from hal.contract import ALIVE_S, LEDS, PANEL_SOCKET, BoardFacts, Line, Words
+from hal.contract import ALIVE_S, BUTTON_FACTS, LEDS, PANEL_SOCKET, BoardFacts, Line, Words, button_held
 from hal.lines import Lines
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,16 @@ class FrontPanel:
     def linked(self) -> bool:
         """At least one OCPP link is up."""
         return self._link
+
+    @property
+    def button(self) -> bool | None:
+        """Whether somebody holds the button now; None: nobody can tell, because there is no paneld."""
+        try:
+            if self._board is not None:
+                return self._board.read(Line.BUTTON)
+            return button_held(Path(self._panel_socket).with_name(BUTTON_FACTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def ocpp_link(self, up: bool) -> None:
         """At least one OCPP link is up, or none is: LED 1 is on, or off."""

@@ -128,10 +128,17 @@ def transaction_event(known: Begun, number: int, transaction: Transaction) -> st
 
 
 def lights(
-    lit: frozenset[Line] | None, *, ocpp_link: bool, ocpp_traffic: bool, modbus_traffic: bool, identify: bool
+    lit: frozenset[Line] | None,
+    *,
+    ocpp_link: bool,
+    ocpp_traffic: bool,
+    modbus_traffic: bool,
+    identify: bool,
+    button: bool | None,
 ) -> Members:
-    """The front panel. `lit` None: another program drives it."""
+    """The front panel. `lit` None: another program drives it; `button` None: nobody can tell."""
     return {
+        "button": button,
         "ocpp_link": ocpp_link,
         "ocpp_traffic": ocpp_traffic,
         "modbus_traffic": modbus_traffic,

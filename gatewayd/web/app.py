@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from gatewayd.ocpp.lockout import Lockout
-from gatewayd.web import api, entry, pages
+from gatewayd.web import api, claim, entry, pages
 from gatewayd.web.assets import Assets
 from gatewayd.web.audit import Audit
 from gatewayd.web.backups import Backups
@@ -53,11 +53,22 @@ class Webd:
         self.backups = Backups(self)
         self.firmware = _version()
         self._started_s = _boot_s()
+        self._claim_opened_s = 0.0
+        """In seconds of `uptime_s`."""
 
     @property
     def uptime_s(self) -> float:
         """Since power-on; on a development machine, which is on for months, since webd started."""
         return _boot_s() if self.settings.appliance else _boot_s() - self._started_s
+
+    @property
+    def claim_left_s(self) -> float:
+        """How long it may still be given its first password."""
+        return claim.remaining_s(self.uptime_s - self._claim_opened_s)
+
+    def open_claim(self) -> None:
+        """Somebody stands before it."""
+        self._claim_opened_s = self.uptime_s
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

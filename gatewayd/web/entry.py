@@ -77,19 +77,28 @@ async def logout(request: Request) -> Response:
     return signed_out(see_other("/login"), request)
 
 
-async def button_held(of: Webd) -> bool:
-    """Whether somebody holds the gateway's button now."""
+async def button_held(of: Webd) -> bool | None:
+    """Whether somebody holds the gateway's button now; None: nobody can tell. Held, it opens the claim anew."""
     try:
-        return bool(((await of.gateway.snapshot()).get("panel") or {}).get("button"))
+        held = ((await of.gateway.snapshot()).get("panel") or {}).get("button")
     except GatewayAway:
-        return False
+        return None
+    if held:
+        of.open_claim()
+    return None if held is None else bool(held)
+
+
+async def claim_refusal(of: Webd) -> str:
+    """Why this gateway, which has no password, cannot be claimed now; empty when it can."""
+    button = await button_held(of)
+    return claim.refusal(of.claim_left_s, button=button, appliance=of.settings.appliance)
 
 
 async def may_claim(of: Webd) -> None:
     """Raises Refused for a gateway that cannot be claimed now."""
     if of.users.claimed():
         raise Refused(409, "this gateway has been claimed", "Sign in.", leads_to="/login")
-    if why := claim.refusal(of.uptime_s, button_held=await button_held(of)):
+    if why := await claim_refusal(of):
         raise Refused(403, "this gateway cannot be claimed now", f"{why[0].upper()}{why[1:]}.")
 
 

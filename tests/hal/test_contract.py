@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hal.board import PINS
-from hal.contract import INPUTS, LEDS, MAX_DATAGRAM_BYTES, OUTPUTS, BoardFacts, Line, Words
+from hal.contract import INPUTS, LEDS, MAX_DATAGRAM_BYTES, OUTPUTS, BoardFacts, Line, Words, button_held, button_text
 
 
 @pytest.mark.parametrize("flags", list(itertools.product([False, True], repeat=4)))
@@ -70,3 +70,14 @@ def test_pins_of_the_hat_and_the_carrier_are_left_alone() -> None:
 def test_header_pins_are_those_of_the_raspberry_pi() -> None:
     header = {5: 29, 6: 31, 12: 32, 13: 33, 16: 36, 19: 35, 20: 38, 22: 15, 23: 16, 26: 37, 27: 13}
     assert {row.gpio: row.header for row in PINS} == header
+
+
+def test_the_button_is_published_and_read() -> None:
+    assert button_held(button_text(held=True))
+    assert not button_held(button_text(held=False))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"held": 1}', "null"])
+def test_what_is_no_button_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        button_held(text)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from hal.contract import LEDS, SILENT_S, BoardFacts, Line, Words
+from hal.contract import BUTTON_FACTS, LEDS, SILENT_S, BoardFacts, Line, Words, button_held
 from hal.lines import MemoryLines
 from hal.panel import Program
 from hal.paneld import MAX_WORDS_PER_TURN, Paneld, heard, switches
+from hal.reset_sequence import STUCK_S
 from hal.systemd import activated_socket, watchdog_every_s
 
 
@@ -68,6 +69,20 @@ def test_dark_at_the_end() -> None:
     paneld.turn([b"alive ocpp_link"], 0.0)
     paneld.dark()
     assert not any(lines.read(led) for led in LEDS)
+
+
+def test_the_button_is_held_while_it_is_down_and_broken_when_it_stays_so() -> None:
+    lines = board()
+    paneld = Paneld(lines, BoardFacts(), 0.0)
+    assert not paneld.button(1.0)
+    lines.set_input(Line.BUTTON, True)
+    assert paneld.button(2.0)
+    assert paneld.button(2.0 + STUCK_S - 1)
+    assert not paneld.button(2.0 + STUCK_S)
+    lines.set_input(Line.BUTTON, False)
+    assert not paneld.button(200.0)
+    lines.set_input(Line.BUTTON, True)
+    assert paneld.button(201.0)
 
 
 def test_switches_are_read_once_a_boot(tmp_path: Path) -> None:
@@ -180,8 +195,13 @@ def test_the_program_shows_words_and_stops_dark(paneld: Daemon) -> None:
     paneld.say(b"alive ocpp_link modbus_traffic")
     eventually(lambda: '"led_modbus", "value": 1' in (paneld.board / "history.jsonl").read_text())
     assert paneld.lit(Line.TERMINATION) == "1"
+    published = paneld.run / BUTTON_FACTS
+    eventually(lambda: published.exists() and not button_held(published.read_text()))
+    (paneld.board / "button").write_text("1")
+    eventually(lambda: button_held(published.read_text()))
     paneld.process.send_signal(signal.SIGTERM)
     assert paneld.process.wait(timeout=10) == 0
+    assert not published.exists()
     assert [paneld.lit(led) for led in LEDS] == ["0"] * len(LEDS)
 
 

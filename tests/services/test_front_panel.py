@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from gatewayd.services.front_panel import BoardMissing, FrontPanel, factory_reset_at_start, open_board, process_age_s
-from hal.contract import HISTORY_FILE, LEDS, OUTPUTS, Line, Words
+from hal.contract import HISTORY_FILE, LEDS, OUTPUTS, Line, Words, button_text
 from hal.lines import MemoryLines, SimLines
 
 History = list[tuple[float, str, int]]
@@ -324,3 +324,16 @@ async def test_a_paneld_that_does_not_read_is_not_waited_for(
         await nursery.start(panel.run)
         await trio.sleep(3600)
     nursery.cancel_scope.cancel()
+
+
+def test_the_button_is_seen_on_the_board_or_where_paneld_publishes_it(tmp_path: Path) -> None:
+    board = MemoryLines(lambda: 0.0)
+    assert FrontPanel(board).button is False
+    board.set_input(Line.BUTTON, True)
+    assert FrontPanel(board).button is True
+    panel = FrontPanel(None, str(tmp_path / "words"))
+    assert panel.button is None  # no paneld
+    (tmp_path / "button.json").write_text(button_text(held=True))
+    assert panel.button is True
+    (tmp_path / "button.json").write_text("{half")
+    assert panel.button is None

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gatewayd.web import claim, entry
+from gatewayd.web import entry
 from gatewayd.web.api.json_body import nothing, said, taken
 from gatewayd.web.guard import signed_in, signed_out
 from gatewayd.web.refusals import Refused
@@ -63,8 +63,8 @@ def _webd(request: Request) -> Webd:
 async def claim_state(request: Request) -> Response:
     of = _webd(request)
     claimed = of.users.claimed()
-    why = "" if claimed else claim.refusal(of.uptime_s, button_held=await entry.button_held(of))
-    remaining = 0.0 if claimed else round(claim.remaining_s(of.uptime_s), 1)
+    why = "" if claimed else await entry.claim_refusal(of)
+    remaining = 0.0 if claimed else round(of.claim_left_s, 1)
     return said(ClaimState(claimed, not claimed and not why, remaining, why))
 
 

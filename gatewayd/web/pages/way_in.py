@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gatewayd.web import claim, entry
+from gatewayd.web import entry
 from gatewayd.web.guard import form, see_other, signed_in
 from gatewayd.web.pages.frame import of
 from gatewayd.web.pages.language import _
@@ -51,7 +51,7 @@ async def claim_page(request: Request) -> Response:
 
 
 def _claim(request: Request, fields: Mapping[str, str], why: str = "", status: int = 200) -> Response:
-    left_s = claim.remaining_s(of(request).uptime_s)
+    left_s = of(request).claim_left_s
     response: Response = of(request).rendering.page(
         request, "claim.html", status, name=fields.get("name", FIRST_USER), why=why,
         minutes=math.ceil(left_s / 60), shortest=PASSWORD_SHORTEST,
