@@ -13,20 +13,29 @@ another when it hears of it. Whatever passes later is renumbered, in the text, o
 from __future__ import annotations
 
 import logging
+from collections import deque
 from dataclasses import dataclass, field
 
 from gatewayd.ocpp import central, frames, schema, schema_core
-from gatewayd.ocpp.bridge import BOOT, CHANGES_LIMITS, REMEMBERED_MAX, Bridge
+from gatewayd.ocpp.bridge import BOOT, CHANGES_LIMITS, Bridge
 from gatewayd.ocpp.renumbering import NAMED_BY_CENTRAL_SYSTEM, NAMED_BY_CHARGE_POINT, named, renumbered
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.ocpp.session import Send, Session
-from gatewayd.ocpp.telling import TellingBridge
+from gatewayd.ocpp.telling import NOT_ACCEPTED, TOLD_TIMEOUT_S, Ahead, Passed, TellingBridge
 from gatewayd.site import limit_upstream, upstream_ids
 from gatewayd.site.backlog import NEVER_DROPPED, START
 
 log = logging.getLogger(__name__)
 
-STATUS = "StatusNotification"
+AUTHORIZE, STATUS = "Authorize", "StatusNotification"
+AHEAD = frozenset({AUTHORIZE, BOOT})
+"""Actions that the central system answers itself although it has not heard everything yet."""
+AHEAD_TIMEOUT_S = 10.0
+"""So long they wait for their turn; then they are answered here."""
+AWAITED = NEVER_DROPPED | AHEAD
+"""Actions that every central system answers: one that does not within `TOLD_TIMEOUT_S` hangs, and is dialled anew."""
+WELCOME_S = 300.0
+"""A tag that the central system accepted may start a transaction so much later, though it cannot be asked then."""
 KEPT = NEVER_DROPPED | {
     "DiagnosticsStatusNotification",
     "FirmwareStatusNotification",
@@ -45,10 +54,10 @@ AWAY = "the central system is away"
 class BufferedBridge(TellingBridge):
     """The state of one bridged connection whose central system may be away."""
 
-    passed: dict[str, tuple[frames.Call, str]] = field(default_factory=dict)
-    """Ids of the charge point's Calls that were passed on and not answered yet → the Call, and its text."""
     here: dict[str, tuple[frames.Call, str, str]] = field(default_factory=dict)
     """Ids of its Calls that are answered here → the Call, its text, and which state it tells."""
+    _welcome: dict[str, float] = field(default_factory=dict)
+    """Tag → until when a transaction may start with it, monotonic."""
 
     # --- the edges' side ------------------------------------------------------------------------------------
 
@@ -62,17 +71,19 @@ class BufferedBridge(TellingBridge):
         """The charge point is gone. What it has no answer to it will say again."""
         Bridge.closed(self, now)
         self._telling_ends()
-        self.passed.clear()
+        self._take_back()
         self.here.clear()
 
     def upstream_opened(self, now: float) -> None:
-        """The central system is back: whatever it knew, it is told how things stand, then what it missed."""
+        """The central system is there. If it was away, it is told how things stand, whatever it knew, then what it
+        missed; a charge point that said nothing yet may boot first."""
         if not self._open:
             return
         cp = self.charge_point
         cp.bank.site.advance(now)
         cp.upstream = True
-        cp.standing.to_be_heard_again()
+        if self._heard:
+            cp.standing.to_be_heard_again()
         cp.touch()
         cp.bank.site.touch()
         self._telling_begins(now)
@@ -82,6 +93,10 @@ class BufferedBridge(TellingBridge):
         cp = self.charge_point
         cp.bank.site.advance(now)
         self._telling_ends()
+        if not cp.buffered:  # any more: it has told what was left of that time
+            self._take_back()
+            Bridge.upstream_closed(self, now)
+            return
         if not self._open:
             return
         cp.upstream = False
@@ -89,26 +104,58 @@ class BufferedBridge(TellingBridge):
         cp.bank.site.touch()
         self.upstream_words.clear()
         self._forget_upstream()
-        passed, self.passed = self.passed, {}
-        for call, text in passed.values():
+        for call, text in self._take_back():
             self._answer_here(call, text, now)
         self._pump(now)
+
+    def _take_back(self) -> list[tuple[frames.Call, str]]:
+        """What the central system did not answer, and will not any more."""
+        passed, self.passed = self.passed, {}
+        ahead, self.ahead = self.ahead, deque()
+        for timeout in [each.timeout for each in passed.values()] + [each.timeout for each in ahead]:
+            timeout.cancel()
+        return [(each.call, each.text) for each in passed.values()] + [(each.call, each.spelled) for each in ahead]
 
     def upstream_received(self, text: str | bytes, now: float) -> None:
         """A message of the central system; its answers to what it missed go no further."""
         if not self._open:
             return
         frame = frames.parse(text)
-        if not isinstance(frame, frames.Call):
-            told = self.told
-            if told is not None and frame.id == told.id:
-                self.charge_point.bank.site.advance(now)
-                self._heard_back(told, frame, now)
-                return
-            if self.passed.pop(frame.id or "", None) is None and frame.id in self._told_before:
-                self._note(logging.INFO, f"its central system answers {frame.id!r} again, or too late")
-                return
+        if isinstance(frame, frames.Call):
+            Bridge.upstream_received(self, text, now)
+            return
+        told = self.told
+        if told is not None and frame.id == told.id:
+            self.charge_point.bank.site.advance(now)
+            self._heard_back(told, frame, now)
+            return
+        passed = self.passed.pop(frame.id or "", None)
+        if passed is not None:
+            passed.timeout.cancel()
+            if passed.call.action == AUTHORIZE and isinstance(frame, frames.CallResult):
+                self._authorized(passed.call, frame, now)
+            if passed.call.action == START and isinstance(frame, frames.CallResult):
+                self._take_up()  # it is well
+        elif frame.id in self._told_before:
+            self._note(logging.INFO, f"its central system answers {frame.id!r} again, or too late")
+            return
         Bridge.upstream_received(self, text, now)
+        self._go_on(now)
+
+    def _authorized(self, call: frames.Call, frame: frames.CallResult, now: float) -> None:
+        """Remember a tag that the central system accepts."""
+        try:
+            request, answer = (
+                schema.decode_request(AUTHORIZE, call.payload),
+                schema.decode_answer(AUTHORIZE, frame.payload),
+            )
+        except schema.PayloadError:
+            return
+        assert isinstance(request, schema_core.Authorize)
+        assert isinstance(answer, schema_core.AuthorizeAnswer)
+        self._welcome = {tag: until for tag, until in self._welcome.items() if until > now}
+        if answer.idTagInfo.status == "Accepted":
+            self._welcome[request.idTag.casefold()] = now + WELCOME_S
 
     # --- from the charge point ------------------------------------------------------------------------------
 
@@ -116,6 +163,8 @@ class BufferedBridge(TellingBridge):
         if not isinstance(frame, frames.Call):
             self._take_answer(frame, text, now)
             return
+        if not self._heard:
+            self._quiet_until = now  # it speaks: from now on it may be spoken for
         spelled = self._spelled(frame, text)
         path = NAMED_BY_CHARGE_POINT.get(frame.action)
         if path is not None and len(self.charge_point.upstream_ids):
@@ -125,8 +174,34 @@ class BufferedBridge(TellingBridge):
                 frame, spelled, text = again, other, other if isinstance(text, str) else other.encode()
         if self.passing and not self._belongs_aside(frame, spelled):
             self._pass_on(frame, spelled, text, now)
+        elif self.there and frame.action in AHEAD:
+            timeout = self.charge_point.bank.site.agenda.at(now + AHEAD_TIMEOUT_S, self._waited_too_long)
+            self.ahead.append(Ahead(frame, spelled, text, timeout))
+            self._go_on(now)
         else:
             self._answer_here(frame, spelled, now)
+
+    def _passes_ahead(self, now: float) -> bool:
+        """The first of those that wait goes up: a BootNotification always, others when the central system has heard
+        one, and accepted it."""
+        cp = self.charge_point
+        while self.ahead and self.told is None and not self.passed:
+            first = self.ahead[0]
+            unheard = BOOT in cp.standing.unheard
+            if first.call.action != BOOT and (cp.link_state in NOT_ACCEPTED or (unheard and now < self._quiet_until)):
+                self._waited_too_long(now)
+            elif first.call.action != BOOT and unheard:
+                return False
+            else:
+                self.ahead.popleft().timeout.cancel()
+                self._pass_on(first.call, first.spelled, first.text, now)
+        return self.told is not None or bool(self.passed)
+
+    def _waited_too_long(self, now: float) -> None:
+        """The first of those that wait is answered here."""
+        first = self.ahead.popleft()
+        first.timeout.cancel()
+        self._answer_here(first.call, first.spelled, now)
 
     def _take_answer(
         self, frame: frames.CallResult | frames.CallError | frames.BadFrame, text: str | bytes, now: float
@@ -164,14 +239,26 @@ class BufferedBridge(TellingBridge):
 
     def _pass_on(self, call: frames.Call, spelled: str, text: str | bytes, now: float) -> None:
         """To the central system, byte for byte."""
-        self.passed[call.id] = call, spelled
-        if len(self.passed) > REMEMBERED_MAX:
-            del self.passed[next(iter(self.passed))]
+        timeout = self.charge_point.bank.site.agenda.at(
+            now + TOLD_TIMEOUT_S, lambda then: self._not_answered_there(call, then)
+        )
+        before = self.passed.pop(call.id, None)
+        if before is not None:
+            before.timeout.cancel()
+        self.passed[call.id] = Passed(call, spelled, timeout)
         about = self._about(call)
         if about:
             self.charge_point.standing.said(about, spelled, self.charge_point.bank.site.journal, heard=True)
         self._tell_upstream(Send(text))
         self._heard_call(call, now)
+
+    def _not_answered_there(self, call: frames.Call, now: float) -> None:
+        """Passed on long ago. What every central system answers is answered here when its link is given up."""
+        if call.action in AWAITED:
+            self._give_up_link()
+            return
+        self.passed.pop(call.id, None)
+        self._go_on(now)
 
     def _answer_here(self, call: frames.Call, text: str, now: float) -> None:
         """As in the central system role; what the central system must hear of is kept when it is answered."""
@@ -181,6 +268,10 @@ class BufferedBridge(TellingBridge):
         request = self._request_in(call)
         if request is None:
             return
+        if isinstance(request, schema_core.StartTransaction):
+            until = self._welcome.get(request.idTag.casefold(), now)
+            if until > now and self.charge_point.connector(request.connectorId) is not None:
+                self.charge_point.remote_starts[request.connectorId] = (request.idTag, until)
         self.here[call.id] = call, text, self._about(call)
         central.HANDLERS[call.action](central.Inbound(self.charge_point, now, self, call.id), request)
         if call.action in CHANGES_LIMITS and self.charge_point.upstream_profiles.held:

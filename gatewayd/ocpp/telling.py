@@ -16,12 +16,12 @@ from gatewayd.ocpp import frames, schema, schema_core
 from gatewayd.ocpp.bridge import BOOT, REMEMBERED_MAX, Bridge
 from gatewayd.ocpp.own_triggers import QUIET
 from gatewayd.ocpp.renumbering import NAMED_BY_CHARGE_POINT, renumbered
-from gatewayd.ocpp.session import NO_ANSWER_CLOSE, Close, Send
+from gatewayd.ocpp.session import NO_ANSWER_CLOSE, SILENT_BOOT_S, Close, Send
 from gatewayd.ocpp.upstream_heard import told_the_time
 from gatewayd.site import sessions
 from gatewayd.site.agenda import Entry
 from gatewayd.site.backlog import NEVER_DROPPED, START, Message
-from gatewayd.site.codes import CommandCode, QuirkBits
+from gatewayd.site.codes import CommandCode, LinkState, QuirkBits
 from gatewayd.site.command import Command
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ ATTEMPTS_MAX, ATTEMPT_PAUSE_S = 3, 5.0
 link each time (OCPP 1.6, 3.7.1)."""
 ASIDE_S, ASIDE_MAX_S = 60.0, 900.0
 """What is set aside is told again so much later, at first and at most, or when the link comes back."""
+NOT_ACCEPTED = frozenset({LinkState.pending, LinkState.rejected})
+"""The central system said so to the charge point's own BootNotification, and is to hear that again before all else."""
 NOT_ACCEPTED_PAUSE_S = 30.0
 """After its central system did not accept the BootNotification, at least."""
 
@@ -49,6 +51,25 @@ class Told:
     timeout: Entry
 
 
+@dataclass(slots=True)
+class Passed:
+    """A Call of the charge point that was passed on and is not answered yet."""
+
+    call: frames.Call
+    text: str
+    timeout: Entry
+
+
+@dataclass(slots=True)
+class Ahead:
+    """A Call of the charge point that goes up as soon as none is open there."""
+
+    call: frames.Call
+    spelled: str
+    text: str | bytes
+    timeout: Entry
+
+
 @dataclass(eq=False, slots=True)
 class TellingBridge(Bridge):
     """A bridge that tells its central system what that missed."""
@@ -56,6 +77,9 @@ class TellingBridge(Bridge):
     there: bool = False
     """The central system's end is up."""
     told: Told | None = None
+    passed: dict[str, Passed] = field(default_factory=dict)
+    """By id."""
+    ahead: deque[Ahead] = field(default_factory=deque)
     _told_before: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED_MAX))
     """Ids of what this link's central system was told: a second answer is nobody's."""
     _quiet_until: float = 0.0
@@ -75,13 +99,14 @@ class TellingBridge(Bridge):
         """Whether the central system is there and has heard everything that it will have."""
         cp = self.charge_point
         owed = cp.standing.next() is not None or cp.bank.site.backlog.first(cp.number) is not None
-        return self.there and self.told is None and not owed
+        return self.there and self.told is None and not self.ahead and not owed
 
     # --- its link -------------------------------------------------------------------------------------------
 
     def _telling_begins(self, now: float) -> None:
         cp = self.charge_point
-        self.there, self._quiet_until = True, now
+        self.there = True
+        self._pause(now, 0.0 if self._heard else SILENT_BOOT_S)
         if self._hung:
             cp.standing.unheard -= {about for about, silences in self._silences.items() if silences >= ATTEMPTS_MAX}
         else:
@@ -102,7 +127,9 @@ class TellingBridge(Bridge):
     def _go_on(self, now: float) -> None:
         """Tell it the next thing, if there is one and none is open."""
         cp = self.charge_point
-        if not self.there or self.told is not None or now < self._quiet_until:
+        if not self.there or self.told is not None or self.passed or self._passes_ahead(now):
+            return
+        if now < self._quiet_until or cp.link_state in NOT_ACCEPTED:
             return
         about, message = cp.standing.next() or "", None
         if about:
@@ -127,6 +154,10 @@ class TellingBridge(Bridge):
         self.told = Told(frame.id, about, text, message, timeout)
         self._told_before.append(frame.id)
         self._tell_upstream(Send(text))
+
+    def _passes_ahead(self, now: float) -> bool:
+        """Whether a Call of the charge point goes up first."""
+        return False
 
     def _heard_back(
         self, told: Told, frame: frames.CallResult | frames.CallError | frames.BadFrame, now: float
@@ -214,8 +245,12 @@ class TellingBridge(Bridge):
             told.message.attempts += 1
             if told.message.attempts >= ATTEMPTS_MAX:
                 self._give_way(told.message, "no answer", now)
-            elif len(self._ignored) > 1:
+            backlog, number = self.charge_point.bank.site.backlog, self.charge_point.number
+            if len(self._ignored) > 1 and (told.message.attempts < ATTEMPTS_MAX or backlog.first(number) is None):
                 self._take_up()
+        self._give_up_link()
+
+    def _give_up_link(self) -> None:
         self._hung = True
         self._tell_upstream(Close(NO_ANSWER_CLOSE, "no answer"))
 

@@ -297,12 +297,15 @@ class Upstream:
     _pings_open: int = 0
     _ponged: bool = False
 
-    async def run(self, bridge: Bridge, room: Callable[[], Awaitable[None]]) -> None:
-        """Carry messages both ways until either side is gone; then both are. `room` waits until the charge point took
-        enough of what it was sent."""
+    def join(self, bridge: Bridge) -> None:
+        """Be the central system's end of this bridge."""
         self._words = bridge.upstream_words
         bridge.on_upstream_word = lambda: self._word.set()
         self._ours(bridge.upstream_opened)
+
+    async def run(self, bridge: Bridge, room: Callable[[], Awaitable[None]]) -> None:
+        """Once joined, carry messages both ways until either side is gone; then both are. `room` waits until the
+        charge point took enough of what it was sent."""
         try:
             async with trio.open_nursery() as nursery:
                 for each in (self._write, self._watch, self._ended):

@@ -129,7 +129,10 @@ class Stream(trio.abc.HalfCloseableStream):
 
 
 class Partner(Protocol):
-    """The central system's end of a bridged charge point: up before the charge point is let in."""
+    """The central system's end of a bridged charge point."""
+
+    def join(self, bridge: Bridge) -> None:
+        """Be what this one speaks to from now on."""
 
     async def run(self, bridge: Bridge, room: Callable[[], Awaitable[None]]) -> None:
         """Carry messages until either side is gone; `room` waits while the charge point takes none."""

@@ -218,9 +218,9 @@ class Listener:
             if welcome and not admission.authenticated:
                 await self._dispute(name)
             partner = None
-            if welcome and charge_point is not None and charge_point.bridged and not charge_point.buffered:
+            if welcome and charge_point is not None and charge_point.bridged:
                 scope.deadline = math.inf  # dialling has a deadline of its own
-                partner = await self._dial(upgrade, library)
+                partner = await self._dial_first(charge_point, upgrade, caller, library)
                 scope.deadline = trio.current_time() + HEAD_TIMEOUT_S
             request = await wrap_server_stream(
                 library, stream, message_queue_size=MESSAGE_QUEUE, max_message_size=rules.max_message_bytes
@@ -244,6 +244,19 @@ class Listener:
         with trio.move_on_after(CLOSE_TIMEOUT_S):
             await stream.say_goodbye(NO_SUBPROTOCOL, "subprotocol ocpp1.6 required")
 
+    async def _dial_first(
+        self, charge_point: ChargePoint, upgrade: Upgrade, caller: Caller, library: trio.Nursery
+    ) -> Partner | None:
+        """The central system of a bridged charge point: if it is there it answers from the first message on. None for
+        one that is served without it; raises Refused for others."""
+        try:
+            return await self._dial(upgrade, library)
+        except Refused as refused:
+            if not charge_point.buffered:
+                raise
+            self._tell(refused.cause, refused.why, upgrade.identity, caller)
+            return None
+
     async def _dispute(self, name: str) -> None:
         """Without a password, who was here first stays if it shows that it lives. Raises Refused."""
         while (old := self._links.get(name)) is not None:
@@ -264,9 +277,9 @@ class Listener:
         """It is the charge point's link from now on; an older one has lost its place already."""
         name = charge_point.name
         prefix = secrets.token_hex(4) + "-"
-        of_session = BufferedBridge if charge_point.bridged and charge_point.buffered else Session
+        of_session = BufferedBridge if charge_point.bridged and _buffers(charge_point) else Session
         session = of_session(charge_point, prefix, rules.call_timeout_s, rules.heartbeat_interval_s, rules.ask_bms)
-        if partner is not None:
+        if partner is not None and not isinstance(session, BufferedBridge):
             session = Bridge(charge_point, prefix, rules.call_timeout_s)
         link = Link(session, socket, stream, rules, self._durable, self._on_traffic, self._log, partner, self._on_frame)
         old, self._links[name] = self._links.get(name), link
@@ -277,6 +290,8 @@ class Listener:
             self._on_link(old.session.charge_point, End(None, "a new connection took over"))
         charge_point.security_profile, charge_point.authenticated = admission.profile, admission.authenticated
         link.open()
+        if partner is not None and isinstance(session, Bridge):
+            partner.join(session)
         if not charge_point.allowed:
             session.close(POLICY_VIOLATION, "not allowed")
         if charge_point.bridged != isinstance(session, Bridge):
@@ -301,18 +316,21 @@ class Listener:
 
     async def _keep_dialling(self, link: Link, bridge: BufferedBridge, upgrade: Upgrade, library: trio.Nursery) -> None:
         """The charge point is served; reach its central system, again and again, for as long as it stays."""
-        told = False
-        while self._links.get(upgrade.identity) is link:
-            try:
-                link.partner = partner = await self._dial(upgrade, library)
-            except Refused as refused:
-                if not told:
-                    self._tell(refused.cause, refused.why, upgrade.identity, Caller(bridge.charge_point.address, False))
-                told = True
-                await trio.sleep_until(self._may_dial(upgrade.identity))
-                continue
+        told = link.partner is None
+        while self._links.get(upgrade.identity) is link and (link.partner is not None or bridge.charge_point.buffered):
+            if link.partner is None:
+                try:
+                    link.partner = await self._dial(upgrade, library)
+                except Refused as refused:
+                    if not told:
+                        caller = Caller(bridge.charge_point.address, False)
+                        self._tell(refused.cause, refused.why, upgrade.identity, caller)
+                    told = True
+                    await trio.sleep_until(self._may_dial(upgrade.identity))
+                    continue
+                link.partner.join(bridge)
             told = False
-            await partner.run(bridge, link.room)
+            await link.partner.run(bridge, link.room)
             link.partner = None
 
     def _left(self, link: Link) -> None:
@@ -338,6 +356,12 @@ async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
         dropped = 0
         while dropped < LINGER_BYTES and (data := await stream.receive_some(RECEIVE_BYTES)):
             dropped += len(data)
+
+
+def _buffers(charge_point: ChargePoint) -> bool:
+    """Whether its messages are kept for its central system, or there is something left of a time when they were."""
+    waits = any(True for _ in charge_point.bank.site.backlog.of(charge_point.number))
+    return charge_point.buffered or waits or len(charge_point.upstream_ids) > 0
 
 
 def _end_of(link: Link) -> End:
