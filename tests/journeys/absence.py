@@ -1,6 +1,8 @@
-"""A plant whose central system is away for days, in virtual time, under either policy (promises, R10).
+"""A plant whose central system is away for days, in virtual time, under either policy; or there, and hung (promises,
+R10).
 
-`python -m tests.journeys.absence buffer|disconnect HOURS` prints what came of it. 20 charge points are used all the
+`python -m tests.journeys.absence buffer|disconnect|hung HOURS` prints what came of it; `hung`: under the policy buffer
+the central system takes links and BootNotifications and answers no StartTransaction. 20 charge points are used all the
 time; the whole gateway, its ledger on a real disk, is started anew in the middle. When the central system is back, how
 long it takes until it has heard everything is counted, and its books are compared with the charge points' own.
 """
@@ -25,6 +27,7 @@ from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
 from tests.simulator.clock import Clock
 
 COUNT, CONNECTORS = 20, 2
+START = "StartTransaction"
 TOML = """
 [gateway]
 role = "bridge"
@@ -42,9 +45,10 @@ CONFIGURATION = {
 STAY_S, PAUSE_S = (1200.0, 4800.0), (600.0, 6000.0)
 BEFORE_S = 900.0
 """With the central system, before it goes."""
-PATIENCE_S = 600.0
+PATIENCE_S = 1200.0
 QUIET_S = 60.0
 """After everything was heard, so that what comes twice would be seen."""
+HUNG = "hung"
 RECONNECT_MAX_S = 300.0
 """Of the charge points: they stay away about as long as the central system is."""
 
@@ -65,7 +69,7 @@ class Absence:
     def __str__(self) -> str:
         return (
             f"{self.sessions} sessions, at most {self.most_waiting} messages waiting in the gateway, "
-            f"{self.lost} readings thinned, all linked after {self.returned_s:.0f} s, "
+            f"{self.lost} readings lost, all linked after {self.returned_s:.0f} s, "
             f"all heard after {self.drained_s:.0f} s, {len(self.wrong)} faults"
         )
 
@@ -82,7 +86,8 @@ def run(policy: str, hours: float, seed: int = 1, count: int = COUNT) -> Absence
 
 class _Run:
     def __init__(self, absence: Absence, policy: str, away_s: float, folder: Path, seed: int, count: int) -> None:
-        self._absence, self._policy, self._away_s = absence, policy, away_s
+        self._absence, self._away_s = absence, away_s
+        self._hung, self._policy = policy == HUNG, "buffer" if policy == HUNG else policy
         self._folder, self._seed, self._count = folder, seed, count
         self._random = Random(f"absence/{seed}")
         self._cps: list[ChargePoint] = []
@@ -143,6 +148,9 @@ class _Run:
             cp.unplug(connector)
 
     async def _central_goes(self) -> None:
+        if self._hung:
+            self._central.script.drop(START, acts=False)
+            return
         self._central.accepting = False
         for link in list(self._central.links.values()):
             await link.close()
@@ -150,6 +158,7 @@ class _Run:
     async def _central_returns(self) -> None:
         """Counts until everything that the charge points and the gateway had to say was heard."""
         self._central.accepting = True
+        self._central.script.forget(START)
         began = trio.current_time()
         with trio.move_on_after(PATIENCE_S):
             while len(self._central.links) < self._count:  # noqa: ASYNC110  nobody announces it
