@@ -111,7 +111,8 @@ def deaf_until_told(stage: Stage, payload: Any) -> Reply:
 
 
 def busy_at_first(habit: Habit) -> Habit:
-    """Rejects once what it accepts then."""
+    """Rejects once what it accepts then. No thread tells of this: it shows whether after a refusal the gateway goes on
+    to what the charge point never takes."""
 
     def set_charging_profile(stage: Stage, payload: Any) -> Reply:
         refused_now = not stage.memory.get("refused")

@@ -1,8 +1,9 @@
 """A charge point as somebody met it, played to the whole application: its frames, its habits, and what a BMS sees.
 
-A replay is a list of steps in virtual time. The frames that the charge point says are those of the thread, with its
-own spelling; what it answers is its habit, a function of what it was asked, so that a gateway that does not know the
-habit meets its consequences. Between them stands nothing of ours: bytes go to the listener, registers come from Modbus.
+A replay is a list of steps in virtual time. The frames that the charge point says are those of the thread, shortened
+and with its own spelling, or, where a thread tells in words only (IN_WORDS in `test_replays`), frames that fit them.
+What it answers is its habit, a function of what it was asked, so that a gateway that does not know the habit meets its
+consequences. Between them stands nothing of ours: bytes go to the listener, registers come from Modbus.
 """
 
 from __future__ import annotations

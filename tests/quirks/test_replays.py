@@ -21,6 +21,23 @@ from tests.quirks.threads_messages import CONNECTIONS, MESSAGES, TRANSACTIONS
 
 REPLAYS = (*CONNECTIONS, *MESSAGES, *TRANSACTIONS, *LIMITS)
 SWITCHED = tuple(replay for replay in REPLAYS if replay.switch)
+IN_WORDS = frozenset(
+    {
+        "ChargeTimeEU/Java-OCA-OCPP/issues/74",
+        "evcc-io/evcc/issues/12083",
+        "evcc-io/evcc/issues/15533",
+        "evcc-io/evcc/issues/15581",
+        "evcc-io/evcc/issues/6817",
+        "evcc-io/evcc/pull/25069",
+        "goecharger/go-eCharger-API-v2/issues/217",
+        "lbbrhzn/ocpp/issues/1503",
+        "lbbrhzn/ocpp/issues/1679",
+        "lbbrhzn/ocpp/issues/211",
+        "lbbrhzn/ocpp/issues/514",
+        "lbbrhzn/ocpp/pull/2073",
+    }
+)
+"""Threads of which no frame was at hand: what happened is told in words, and the frames here were made to fit."""
 GITHUB = "https://github.com/"
 PROFILES = sorted(quirks.names() - {"standard"})
 
@@ -74,3 +91,7 @@ def test_every_profile_and_each_of_its_switches_has_a_replay(profile: str) -> No
 def test_replays_are_of_threads_that_the_profile_cites(profile: str) -> None:
     cited = {thread for habit in quirk_profiles.model(profile).habits for thread in habit.threads}
     assert {GITHUB + replay.thread for replay in REPLAYS if replay.profile == profile} <= cited
+
+
+def test_what_was_told_in_words_is_replayed() -> None:
+    assert {replay.thread for replay in REPLAYS} >= IN_WORDS
