@@ -61,8 +61,9 @@ class Plant(Daemon):
 
     async def start_web(self) -> None:
         """webd, ready; what it logs is added to the log of its former lives."""
-        with (self.folder / "web.log").open("ab") as log:
+        with (self.folder / "web.log").open("ab") as log, trio.CancelScope(shield=True):  # or nobody would kill it
             self.web = await trio.lowlevel.open_process(self.web_arguments, stdout=subprocess.PIPE, stderr=log)
+        assert self.web is not None
         assert self.web.stdout is not None
         said = b""
         with trio.fail_after(READY_TIMEOUT_S):
