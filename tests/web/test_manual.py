@@ -35,3 +35,11 @@ def test_markup_stays_text() -> None:
     assert "&lt;script&gt;" in html
     assert 'href="javascript' not in html
     assert "gone" not in html
+
+
+def test_a_picture_comes_with_the_page() -> None:
+    place = manual.docs()
+    assert place is not None
+    html = manual.chapter(place, "installing").html
+    assert 'src="data:image/svg+xml;base64,' in html
+    assert ".svg" not in html

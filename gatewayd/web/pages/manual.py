@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ PLACES: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[3] /
 CHAPTERS: Final = {
     "page": ("manual/page.md", _("This page")),
     "backup": ("manual/backup.md", _("Backup and restore")),
+    "installing": ("manual/installing.md", _("Installing")),
     "board": ("manual/board.md", _("The board")),
     "bms": ("manual/bms.md", _("Programming the BMS")),
     "programmers-guide": ("manual/programmers-guide.md", _("Programmer's guide")),
@@ -61,11 +63,14 @@ def chapters(place: Path) -> list[tuple[str, str]]:
 def chapter(place: Path, name: str) -> Chapter:
     """One chapter drawn. Raises OSError."""
     file, title = CHAPTERS[name]
-    return Chapter(name, title, drawn((place / file).read_text(encoding="utf-8"), file))
+    return Chapter(name, title, drawn((place / file).read_text(encoding="utf-8"), file, place))
 
 
-def drawn(text: str, file: str) -> Markup:
-    """Markdown as HTML. Markup inside the text stays text; links to other chapters lead to their pages."""
+def drawn(text: str, file: str, place: Path | None = None) -> Markup:
+    """Markdown as HTML. Markup inside the text stays text; links to other chapters lead to their pages.
+
+    Pictures of `place` are put into the page: a document has few, and they need no address of their own.
+    """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL))
     taken: dict[str, int] = {}
@@ -74,6 +79,8 @@ def drawn(text: str, file: str) -> Markup:
             before.attrSet("id", _anchor(token.content, taken))
         for inner in token.children or ():
             _lead(inner, Path(file).parent)
+            if place is not None:
+                _picture(inner, (place / file).parent)
     html: str = markdown.renderer.render(tokens, markdown.options, {})
     html = html.replace("<table>", '<div class="wide" tabindex="0" role="group" aria-label="'
                         f'{_("Table")}"><table>').replace("</table>", "</table></div>")  # fmt: skip
@@ -84,6 +91,12 @@ def _anchor(heading: str, taken: dict[str, int]) -> str:
     plain = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()).strip().replace(" ", "-")
     taken[plain] = taken.get(plain, -1) + 1
     return f"{plain}-{taken[plain]}" if taken[plain] else plain
+
+
+def _picture(token: Token, folder: Path) -> None:
+    source = folder / str(token.attrGet("src") or "")
+    if token.type == "image" and source.suffix == ".svg" and source.is_file():
+        token.attrSet("src", "data:image/svg+xml;base64," + base64.b64encode(source.read_bytes()).decode("ascii"))
 
 
 def _lead(token: Token, folder: Path) -> None:
