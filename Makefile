@@ -100,6 +100,10 @@ vm: ## as root: the appliance's own root, emulated; its ports on 127.0.0.1, its 
 	@[ build/vm/disk.img -nt build/root/root.squashfs ] || image/vm.sh disk build/vm/disk.img
 	@exec image/vm.sh run build/vm/disk.img
 
+.PHONY: image
+image: root ## as root: the card image for a Compute Module 4, with checksum, block map, bill of materials, licences; build/card
+	@image/disk-image.sh
+
 .PHONY: test-image
 test-image: tools ## as root: the card image and its slots under U-Boot; what is not built yet is skipped and says so
 	@GATEWAY_TEST_IMAGE=1 $(python) -m pytest -o faulthandler_timeout=0 tests/card --durations=10

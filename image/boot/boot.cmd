@@ -32,9 +32,10 @@ fi
 if test -z "${BOOT_ORDER}"; then setenv BOOT_ORDER "A B"; fi
 setenv save_state 'env export -c -s 0x200 ${state_at} ${known} && ${devtype} write ${state_at} ${state_block} 1; ${devtype} write ${state_at} ${copy_block} 1'
 
-# Comes back only if something of the slot could not be read. rauc.slot tells Linux which slot it is in.
+# Comes back only if something of the slot could not be read. rauc.slot tells Linux which slot it is in; without the last two
+# words systemd and the kernel would prepare for auditors and policies that are not in the root.
 setenv load_slot 'load ${devtype} ${devnum}:${boot} ${kernel_at} vmlinuz && load ${devtype} ${devnum}:${boot} ${initrd_at} initrd && setenv initrd_size ${filesize} && load ${devtype} ${devnum}:${boot} ${state_at} slot.env && env import -t ${state_at} ${filesize} verity'
-setenv start_slot 'setenv bootargs "root=PARTUUID=${root_uuid} gateway.verity=${verity} rauc.slot=${slot} console=${console} panic=10 ro quiet"; booti ${kernel_at} ${initrd_at}:${initrd_size} ${fdt}'
+setenv start_slot 'setenv bootargs "root=PARTUUID=${root_uuid} gateway.verity=${verity} rauc.slot=${slot} console=${console} panic=10 ro quiet audit=0 lsm=landlock,lockdown,yama"; booti ${kernel_at} ${initrd_at}:${initrd_size} ${fdt}'
 
 for each in ${BOOT_ORDER}; do
     setenv slot ${each}
