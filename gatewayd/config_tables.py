@@ -293,6 +293,13 @@ class Web:
     port: int = setting(
         "0 takes a free one, -1 is off; the appliance serves HTTPS on 443", 8080, low=-1, high=PORT_HIGHEST
     )
+    names: tuple[str, ...] = setting(
+        "names by which browsers may call the page, besides addresses and names as gateway.local",
+        (),
+        most=16,
+        check=HOST,
+        why="a page elsewhere could let any other name point to the gateway",
+    )
 
 
 @dataclass(frozen=True, slots=True)

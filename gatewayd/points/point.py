@@ -64,6 +64,8 @@ class Point:
     """Not available with `hide_id_tags`."""
     wraps: bool = False
     """A counter: 65535 is a count, not "not available"."""
+    none: int | None = None
+    """A count that is no quantity but says that there is none, as "no limit": nobody may scale it."""
 
     @property
     def registers(self) -> int:

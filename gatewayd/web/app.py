@@ -23,7 +23,7 @@ from gatewayd.web.audit import Audit
 from gatewayd.web.backups import Backups
 from gatewayd.web.editor import Editor
 from gatewayd.web.gateway import Gateway
-from gatewayd.web.guard import Outgoing, guarded
+from gatewayd.web.guard import Outgoing, guarded, recognise
 from gatewayd.web.refusals import Refused, answer
 from gatewayd.web.rendering import Rendering
 from gatewayd.web.routes import Role, Route
@@ -81,7 +81,10 @@ class Webd:
 
     def names(self) -> tuple[str, ...]:
         """Names of this gateway that its configuration gives."""
-        return ()
+        try:
+            return self.gateway.config().web.names
+        except OSError:
+            return ()
 
 
 def _version() -> str:
@@ -114,9 +117,11 @@ def application(of: Webd, table: Sequence[Route] | None = None) -> Starlette:
     """The ASGI application."""
 
     async def unknown(request: Request, _error: Exception) -> Response:
+        recognise(of, request)
         return answer(of, request, Refused(404, "there is no such page", "Look for it from the first one."))
 
     async def other_method(request: Request, _error: Exception) -> Response:
+        recognise(of, request)
         return answer(of, request, Refused(405, "nothing here answers to that method"))
 
     app = Starlette(

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatewayd.web import hosts
+from gatewayd.web.points_client import ModbusRefused
 from gatewayd.web.refusals import Refused, answer
 from gatewayd.web.routes import BODY_MAX_BYTES, SAFE_METHODS, Role, Route
 from gatewayd.web.unix_socket import GatewayAway
@@ -90,6 +91,10 @@ def guarded(webd: Webd, route: Route) -> Callable[[Request], object]:
         except GatewayAway:
             remedy = "This page is a program of its own; the gateway may be starting. Try again in a minute."
             return answer(webd, request, Refused(503, "the gateway does not answer", remedy))
+        except ModbusRefused as refused:
+            remedy = "The file of the configuration and what the gateway runs with may differ: look at the overview."
+            why = f"the gateway answers with Modbus' exception {refused.code:02}: {refused}"
+            return answer(webd, request, Refused(409, why, remedy))
         except ClientDisconnect:
             return Response(status_code=400)
 
@@ -100,12 +105,7 @@ def guarded(webd: Webd, route: Route) -> Callable[[Request], object]:
 async def _judge(webd: Webd, route: Route, request: Request) -> None:
     """Raises Refused. What it found stands in `request.state`: session, role, and the body where there is one."""
     state = request.state
-    state.session, state.role, state.token = None, Role.anyone, ""
-    token, by_cookie = _token(request)
-    if token and (session := webd.sessions.find(token, trio.current_time())):
-        user = webd.users.all().get(session.user)
-        if user is not None:
-            state.session, state.role, state.token = session, user.rank, token
+    by_cookie = recognise(webd, request)
     changes = request.method not in SAFE_METHODS
     state.body = await _body(request, _most(webd, route, state.role)) if changes else b""
     if changes and not hosts.is_same_origin(
@@ -120,6 +120,25 @@ async def _judge(webd: Webd, route: Route, request: Request) -> None:
         raise Refused(403, f"the role {route.needs.name} is needed", f"You are {state.role.name}.")
     if changes and state.session is not None and by_cookie and not await _proven(request):
         raise Refused(403, "the form is not from this session", "Load the page again, and send the form once more.")
+
+
+def recognise(webd: Webd, request: Request) -> bool:
+    """Puts into `request.state` who asks: session, role, token. True: a browser sent the token by itself."""
+    state = request.state
+    state.session, state.role, state.token = None, Role.anyone, ""
+    token, by_cookie = _token(request)
+    if token and (session := webd.sessions.find(token, trio.current_time())):
+        user = webd.users.all().get(session.user)
+        if user is not None:
+            state.session, state.role, state.token = session, user.rank, token
+    return by_cookie
+
+
+def still(webd: Webd, request: Request, needs: Role) -> bool:
+    """Whether who asked may go on hearing: signed in, there, and with the role. It does not keep the session awake."""
+    session = request.state.session
+    user = webd.users.all().get(session.user)
+    return webd.sessions.lasts(session, trio.current_time()) and user is not None and user.rank >= needs
 
 
 def _most(webd: Webd, route: Route, role: Role) -> int:

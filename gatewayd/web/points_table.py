@@ -17,6 +17,9 @@ from gatewayd.site.codes import ENUMS, WordOrder
 GAP_MOST: Final = 40
 """Registers between two points that are read along: another request costs more."""
 
+NONE: Final = "none"
+"""The name of a point's `none`."""
+
 LARGEST: Final = float(1 << 64)
 """What is larger fits no register; and a float beyond it divides into infinity."""
 
@@ -33,7 +36,7 @@ class Shown:
     value: int | float | str | None
     """In the unit of the table, scaled; None is not available."""
     code: str
-    """The name of an enumeration's value, or empty."""
+    """The name of an enumeration's value, `none` where the value says that there is none, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class PointsTable:
             return text or None, ""
         if point.type == "f32":
             number = struct.unpack(">f", data)[0]
+            if point.none is not None and math.isclose(number, point.none * point.scale, rel_tol=1e-6):
+                return point.none, NONE
             return (None if math.isnan(number) else float(f"{number:.6g}")), ""
         raw = int.from_bytes(data, "big")
         enum_shows = bool(point.enum) and raw in [int(member) for member in ENUMS[point.enum]]
@@ -102,6 +107,8 @@ class PointsTable:
             return None, ""
         value = decode(point, data, ones_complement=self._format.ones_complement)
         assert isinstance(value, int)
+        if value == point.none:
+            return value, NONE
         code = next((member.name for member in ENUMS[point.enum] if int(member) == value), "") if point.enum else ""
         return _scaled(point, value), code or ""
 
@@ -118,11 +125,11 @@ class PointsTable:
         if point.type == "f32":
             return self._format.reorder(point, struct.pack(">f", value))
         factor = factor_of(point)
-        number = round(value / factor)
-        if not math.isclose(number * factor, value, rel_tol=1e-9, abs_tol=1e-9):
+        number = round(value) if value == point.none else round(value / factor)
+        if value != point.none and not math.isclose(number * factor, value, rel_tol=1e-9, abs_tol=1e-9):
             raise BadValue(f"the register counts steps of {factor:g}")
-        if not point.allows(number):
-            low, high = (None if end is None else end * factor for end in (point.minimum, point.maximum))
+        if not point.allows(number) or (number == point.none and value != point.none):
+            low, high = bounds(point)
             raise BadValue(f"{value:g} is not allowed" + (f": {low:g} to {high:g}" if None not in (low, high) else ""))
         if number < 0 and point.type not in ("i16", "i32"):
             raise BadValue("it cannot be negative")
@@ -140,6 +147,17 @@ class PointsTable:
         if len(value) > point.characters:
             raise BadValue(f"at most {point.characters} characters fit")
         return self._format.reorder(point, value.encode("ascii").ljust(point.characters, b"\0"))
+
+
+def bounds(point: Point) -> tuple[float | None, float | None]:
+    """The least and the greatest value that may be written, in the unit of the table. What says "none" is neither."""
+    low, high = point.minimum, point.maximum
+    if point.none is not None and low == point.none:
+        low += 1
+    if point.none is not None and high == point.none:
+        high -= 1
+    factor = factor_of(point)
+    return None if low is None else low * factor, None if high is None else high * factor
 
 
 def factor_of(point: Point) -> float:
@@ -167,6 +185,8 @@ def _scaled(point: Point, value: int) -> int | float:
 
 
 def _number(point: Point, text: str) -> float:
+    if point.none is not None and text == NONE:
+        return point.none
     if point.enum and text in ENUMS[point.enum].__members__:
         return int(ENUMS[point.enum].__members__[text])
     try:

@@ -77,6 +77,10 @@ class Sessions:
         session.seen = now
         return session
 
+    def lasts(self, session: Session, now: float) -> bool:
+        """Whether it is still one of them."""
+        return any(each is session for each in self._sessions.values()) and not _over(session, now)
+
     def end(self, token: str) -> None:
         """Signed out."""
         self._sessions.pop(_key(token), None)

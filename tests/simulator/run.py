@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
@@ -26,6 +25,7 @@ from .charge_point import ChargePoint, Traits, tcp
 from .clock import Clock
 from .drivers import Drivers
 from .live_view import LiveView
+from .own_configuration import own_configuration
 from .page import page
 from .steward import Attendant, steward
 
@@ -38,38 +38,6 @@ SIMULATED_CHARGE_POINTS = 2  # of those in the configuration, the first
 LAST_WORDS = 12  # lines of the log that are shown when the gateway dies
 PROOF_REGISTERS = 6  # map_magic to charge_point_count: they stand still, so what mbpoll prints can be foretold
 BMS_TROUBLE = (OSError, ModbusError, BadAnswer, ConnectionLost, trio.TooSlowError, ValueError)
-
-DEFAULT_PORTS = {"modbus": 1502, "ocpp": 8887, "web": 8080, "metrics": 9100}
-DEFAULT_CONFIGURATION = """# Written by `make run`. Copy it, change it, and use it with: make run CONFIG=your.toml
-[gateway]
-name = "demonstration"
-
-[modbus.tcp]
-host = "127.0.0.1"
-port = {modbus}
-
-[ocpp]
-host = "127.0.0.1"
-port = {ocpp}
-
-[web]
-host = "127.0.0.1"
-port = {web}
-
-[metrics]
-host = "127.0.0.1"
-port = {metrics}
-
-[[charge_point]]
-number = 1
-identity = "CP001"
-connectors = 2
-
-[[charge_point]]
-number = 2
-identity = "CP002"
-connectors = 2
-"""
 
 
 def show(text: str) -> None:
@@ -121,21 +89,9 @@ def prepare(environment: dict[str, str]) -> Places:
     named = environment.get("CONFIG")
     places = Places(state, Path(named) if named else state.with_name(state.name + ".toml"))
     if not named:
-        ports = {name: free_port(name, port) for name, port in DEFAULT_PORTS.items()}
-        places.configuration.write_text(DEFAULT_CONFIGURATION.format(**ports))
+        kept = places.configuration.read_text() if places.configuration.exists() else ""
+        places.configuration.write_text(own_configuration(kept, show))
     return places
-
-
-def free_port(name: str, wanted: int) -> int:
-    """The wanted port, or 0 for any when somebody has it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            show(f"port {wanted} ({name}) is taken by another program; a free one is used instead")
-            return 0
-    return wanted
 
 
 async def main(environment: dict[str, str]) -> int:

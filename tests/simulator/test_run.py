@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from . import run
+from .own_configuration import DEFAULT_CONFIGURATION, free_port
 
-CONFIGURATION = run.DEFAULT_CONFIGURATION.format(modbus=0, ocpp=0, web=-1, metrics=-1)
+CONFIGURATION = DEFAULT_CONFIGURATION.format(modbus=0, ocpp=0, web=-1, metrics=-1)
 START_TIMEOUT_S = 40.0
 
 
@@ -139,9 +140,9 @@ def test_taken_ports_are_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert run.free_port("modbus", port) == 0
+        assert free_port("modbus", port, print) == 0
     assert f"port {port} (modbus) is taken" in capsys.readouterr().out
-    assert run.free_port("modbus", port) == port
+    assert free_port("modbus", port, print) == port
 
 
 def test_the_configuration_it_writes(tmp_path: Path) -> None:
@@ -157,3 +158,25 @@ def test_the_configuration_it_writes(tmp_path: Path) -> None:
     named = run.prepare({"STATE": str(tmp_path / "other"), "CONFIG": "mine.toml"})
     assert named.configuration == Path("mine.toml")
     assert not (tmp_path / "other.toml").exists()
+
+
+def test_what_was_adopted_stays_at_the_next_start(tmp_path: Path) -> None:
+    state = str(tmp_path / "gateway")
+    places = run.prepare({"STATE": state})
+    adopted = places.configuration.read_text() + '# the new one\n[[charge_point]]\nnumber = 3\nidentity = "CP003"\n'
+    places.configuration.write_text(adopted)
+    assert run.prepare({"STATE": state}).configuration.read_text() == adopted
+
+
+def test_a_port_that_is_taken_now_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    state = str(tmp_path / "gateway")
+    places = run.prepare({"STATE": state})
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        text = re.sub(r"port = \d+", f"port = {taken}", places.configuration.read_text(), count=1)
+        places.configuration.write_text(text)
+        run.prepare({"STATE": state})
+        assert places.configuration.read_text() == text.replace(f"port = {taken}", "port = 0", 1)
+    places.configuration.write_text("[half")
+    run.prepare({"STATE": state})
+    assert places.configuration.read_text() == "[half"

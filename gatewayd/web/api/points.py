@@ -15,7 +15,7 @@ from gatewayd.web.api.asked import author, of, whole
 from gatewayd.web.api.json_body import said, taken
 from gatewayd.web.pages.points import shown_as, writers
 from gatewayd.web.points_client import EXCEPTION_NAMES, READ_HOLDING, WRITE_ONE, WRITE_SEVERAL, ModbusRefused
-from gatewayd.web.points_table import BadValue, Shown, factor_of, unit_of
+from gatewayd.web.points_table import BadValue, Shown, bounds, factor_of, unit_of
 from gatewayd.web.refusals import Refused
 from gatewayd.web.routes import Described, Role, Route
 
@@ -28,8 +28,8 @@ STATUS: Final = {1: 409, 2: 404, 3: 422, 4: 409, 6: 409, 11: 409}
 
 class Point(msgspec.Struct):
     """One point and what it reads. `address` counts from 0, as on the wire, at `unit_id`; `value` is scaled, in `unit`,
-    null for not available, `code` the name of an enumeration's value. `written_by` is an address, `rtu` or `page`,
-    null where nobody wrote since the start."""
+    null for not available, `code` the name of an enumeration's value, or `none` for no limit. `written_by` is an
+    address, `rtu` or `page`, null where nobody wrote since the start."""
 
     name: str
     block: str
@@ -72,7 +72,7 @@ def told(shown: Shown, wrote: Writers) -> Point:
     factor = factor_of(point)
     client, at = wrote.get((listed.unit, listed.address), (None, None))
     write = (WRITE_ONE if point.registers == 1 else WRITE_SEVERAL) if point.writable else None
-    low, high = (None if end is None else end * factor for end in (point.minimum, point.maximum))
+    low, high = bounds(point)
     return Point(
         listed.name, listed.block, listed.charge_point, listed.connector, listed.unit, listed.address, point.registers,
         READ_HOLDING, write, point.type, point.access, factor, unit_of(point), point.enum, low, high,

@@ -11,13 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from gatewayd.web.events_client import TooManyWatchers
-from gatewayd.web.gateway import Gateway
+from gatewayd.web.guard import still
 from gatewayd.web.pages.frame import of
 from gatewayd.web.pages.language import _
 from gatewayd.web.routes import Role, Route
 
 SIGN_OF_LIFE_S: Final = 15.0
 """A comment on a quiet stream: whoever left without a word is found, and no proxy thinks it dead."""
+
+LOOK_S: Final = 1.0
+"""How often a quiet stream looks whether its session is over: signed out, another role, no such user any more."""
 
 
 async def frames(request: Request) -> Response:
@@ -35,19 +38,26 @@ async def frames(request: Request) -> Response:
 
 async def frames_stream(request: Request) -> Response:
     """Server-sent events, one for each frame."""
-    return StreamingResponse(_told(of(request).gateway), media_type="text/event-stream")
+    return StreamingResponse(told(request), media_type="text/event-stream")
 
 
-async def _told(gateway: Gateway) -> AsyncIterator[str]:
-    """Entered when the answer begins and left when it ends, however it ends: no watcher is left behind."""
+async def told(request: Request, charge_point: int | None = None) -> AsyncIterator[str]:
+    """Frames until whoever asked may hear no more. Entered when the answer begins and left when it ends, however it
+    ends: no watcher is left behind."""
     try:
-        with gateway.watch("frames") as watcher:
+        with of(request).gateway.watch("frames", charge_point=charge_point) as watcher:
             yield ": \n\n"
+            quiet_since = trio.current_time()
             while True:
                 line = None
-                with trio.move_on_after(SIGN_OF_LIFE_S):
+                with trio.move_on_after(LOOK_S):
                     line = await anext(watcher)
-                yield ": \n\n" if line is None else f"data: {json.dumps(line, ensure_ascii=False)}\n\n"
+                if not still(of(request), request, Role.viewer):
+                    return
+                now = trio.current_time()
+                if line is not None or now - quiet_since >= SIGN_OF_LIFE_S:
+                    quiet_since = now
+                    yield ": \n\n" if line is None else f"data: {json.dumps(line, ensure_ascii=False)}\n\n"
     except TooManyWatchers as refused:
         yield f"data: {json.dumps({'type': 'full', 'why': str(refused)})}\n\n"
 

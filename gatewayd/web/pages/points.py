@@ -23,7 +23,7 @@ from gatewayd.web.pages import moment
 from gatewayd.web.pages.frame import of
 from gatewayd.web.pages.language import _
 from gatewayd.web.points_client import ModbusRefused
-from gatewayd.web.points_table import BadValue, Shown, factor_of, unit_of
+from gatewayd.web.points_table import BadValue, Shown, bounds, factor_of, unit_of
 from gatewayd.web.refusals import Refused
 from gatewayd.web.routes import Role, Route
 
@@ -52,7 +52,7 @@ def _row(point: Point) -> list[Any]:
     """As points.js unfolds it. A matrix entry stands at its block's own address."""
     offset = 0 if point in BLOCK_KINDS["matrix"] else point.offset
     factor = factor_of(point)
-    low, high = (None if end is None else _number(end * factor) for end in (point.minimum, point.maximum))
+    low, high = (None if end is None else _number(end) for end in bounds(point))
     return [
         offset, point.registers, point.name, point.type, point.access, unit_of(point), factor, point.enum, low, high,
         point.description,
@@ -180,7 +180,10 @@ async def points_values(request: Request) -> Response:
     by_place = gateway.table().by_place
     listed = wanted(request.query_params.get("rows", ""), by_place)
     places = {place for one in listed if (place := age_place(one))}
-    read = await gateway.read_many([*listed, *(by_place[place] for place in sorted(places))])
+    try:
+        read = await gateway.read_many([*listed, *(by_place[place] for place in sorted(places))])
+    except ModbusRefused as refused:
+        return _json({"fault": _exception(refused)}, 409)
     snapshot = await gateway.snapshot()
     ages = {(one.listed.unit, one.listed.address): one.value for one in read[len(listed) :]}
     now, wrote = float(snapshot["time"]), writers(snapshot)
@@ -215,20 +218,24 @@ async def points_write(request: Request) -> Response:
     listed = gateway.find(asked.unit_id, asked.address)
     if listed is None:
         return _json({"fault": _("There is no such point.")}, 404)
-    before = await gateway.read(listed)
     try:
+        before = await gateway.read(listed)
         await gateway.write(listed, asked.value)
     except BadValue as refused:
         text = str(refused)
         return _json({"fault": text[:1].upper() + text[1:] + "."}, 422)
     except ModbusRefused as refused:
-        return _json({"fault": _("Exception %(code)s: %(why)s.", code=f"{refused.code:02}", why=refused)}, 422)
+        return _json({"fault": _exception(refused)}, 422)
     client = request.client.host if request.client else ""
     of(request).audit.note(
         request.state.session.user, client, f"register {listed.name} (unit {listed.unit}, address {listed.address})",
         shown_as(before), asked.value,
     )  # fmt: skip
     return _json({"written": listed.name})
+
+
+def _exception(refused: ModbusRefused) -> str:
+    return _("Exception %(code)s: %(why)s.", code=f"{refused.code:02}", why=refused)
 
 
 def _json(content: object, status: int = 200) -> Response:

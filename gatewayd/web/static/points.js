@@ -6,6 +6,7 @@
   const table = document.getElementById("table");
   const view = table.querySelector(".window");
   const sheet = view.firstElementChild;
+  const trouble = document.getElementById("trouble");
   const words = JSON.parse(table.dataset.words);
   const [search, place, access, base] = ["words", "place", "access", "base"].map((id) => document.getElementById(id));
   const EXTRA = 8; // rows kept above and below those in sight, so that scrolling never shows a gap
@@ -128,16 +129,22 @@
     try {
       const answer = await fetch(`${table.dataset.values}?rows=${wanted.map((row) => row.key).join(",")}`);
       if (answer.status === 401) location.reload();
-      if (!answer.ok) throw new Error(answer.status);
+      if (!answer.ok) {
+        const { fault } = answer.status === 409 ? await answer.json() : {};
+        throw new Error(fault || "");
+      }
       const { values: told } = await answer.json();
       wanted.forEach((row, place) => {
         const [text, raw, age, who] = told[place];
         values.set(row.key, { text, raw, age, who });
       });
       table.removeAttribute("data-stale");
+      trouble.hidden = true;
       for (const [index, element] of drawn) showValue(element, shown[index]);
-    } catch {
-      table.dataset.stale = "yes"; // the gateway is away: old values stay, marked
+    } catch (error) {
+      table.dataset.stale = "yes"; // the gateway is away, or refuses: old values stay, marked, and why
+      trouble.textContent = error instanceof TypeError || !error.message ? words.away : error.message;
+      trouble.hidden = false;
     } finally {
       asking = false;
       if (again) { again = false; refresh(); }
