@@ -50,6 +50,12 @@ NETWORK_FACTS: Final = "/run/netd/network.json"
 STEWARD_SOCKET: Final = "/run/stewardd/wishes"
 """Where stewardd hears wishes: a UNIX stream socket, one JSON line each way."""
 
+EARLIEST_EPOCH_S: Final = 1_735_689_600
+"""2025-01-01: before this program was written no clock was right."""
+
+LATEST_EPOCH_S: Final = 4_102_444_800
+"""2100-01-01: OCPP and Modbus carry 32 bits of seconds; later is a misread year."""
+
 ALIVE_S: Final = 1.0
 """gatewayd says a word at least this often, so that its silence means something."""
 

@@ -12,16 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from hal.contract import EARLIEST_EPOCH_S, LATEST_EPOCH_S
 from hal.network_settings import NetworkSettings, parse
 
 MAX_WISH_BYTES: Final = 4096
 """The longest wish, a static network with three servers each, takes a tenth of it."""
-
-EARLIEST_EPOCH_S: Final = 1_735_689_600
-"""2025-01-01: before this program was written no clock was right."""
-
-LATEST_EPOCH_S: Final = 4_102_444_800
-"""2100-01-01: OCPP and Modbus carry 32 bits of seconds; later is a misread year."""
 
 DHCP: Final = NetworkSettings()
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hal.wishes import EARLIEST_EPOCH_S, LATEST_EPOCH_S, MAX_WISH_BYTES, TABLE, Rates, Refused, Wish, parse_wish
+from hal.contract import EARLIEST_EPOCH_S, LATEST_EPOCH_S
+from hal.wishes import MAX_WISH_BYTES, TABLE, Rates, Refused, Wish, parse_wish
 
 GOOD: dict[str, dict[str, object]] = {
     "set_clock": {"epoch_s": 1_800_000_000},

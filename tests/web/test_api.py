@@ -95,6 +95,24 @@ async def test_modbus_exceptions_have_their_names(tmp_path: Path) -> None:
         assert json.loads(refused.body)["exception"]
 
 
+async def test_exports_frames_and_the_clock(tmp_path: Path) -> None:
+    async with in_front_of_gatewayd(tmp_path) as ask:
+        looks = ask[Role.viewer]
+        forms = await looks.get("exports")
+        assert {"csv", "xlsx", "pdf", "telegraf"} <= set(forms)
+        for form in ("csv", "xlsx", "node-red"):
+            assert (await looks.ask("GET", f"exports/{form}")).status == 200
+        assert b"cp02_c1_limit" in (await looks.ask("GET", "exports/csv")).body
+        assert (await looks.ask("GET", "exports/doc")).status == 404
+        frames = await looks.ask("GET", "frames?charge_point=1")
+        assert (frames.status, frames.headers["content-type"][:17]) == (200, "text/event-stream")
+        assert (await looks.ask("GET", "frames?charge_point=x")).status == 422
+        told = await looks.get("time")
+        assert (told["set_by"], told["time_zone"]) == ("host", "Europe/Madrid")
+        assert (await looks.ask("PUT", "time", {"epoch_s": 1_800_000_000})).status == 403
+        assert (await ask[Role.admin].ask("PUT", "time", {"epoch_s": 1})).status == 422
+
+
 async def test_snapshot_refusals_and_lights(tmp_path: Path) -> None:
     async with in_front_of_gatewayd(tmp_path) as ask:
         snapshot = await ask[Role.viewer].get("snapshot")

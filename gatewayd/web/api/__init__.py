@@ -3,16 +3,32 @@
 Every module has ROUTES, each with its description; `openapi` prints the document from them.
 """
 
-from gatewayd.web.api import backup, charge_points, configuration, gateway, network, openapi, points, sessions, users
+from gatewayd.web.api import (
+    backup,
+    charge_points,
+    configuration,
+    exports,
+    frames,
+    gateway,
+    network,
+    openapi,
+    points,
+    sessions,
+    time,
+    users,
+)
 from gatewayd.web.routes import Route
 
 _DOING: tuple[Route, ...] = (
     *sessions.ROUTES,
     *gateway.ROUTES,
     *points.ROUTES,
+    *exports.ROUTES,
+    *frames.ROUTES,
     *charge_points.ROUTES,
     *configuration.ROUTES,
     *network.ROUTES,
+    *time.ROUTES,
     *users.ROUTES,
     *backup.ROUTES,
 )
