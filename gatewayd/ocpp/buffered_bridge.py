@@ -27,7 +27,7 @@ from gatewayd.site.backlog import NEVER_DROPPED, START
 
 log = logging.getLogger(__name__)
 
-AUTHORIZE, STATUS = "Authorize", "StatusNotification"
+AUTHORIZE, STATUS, REMOTE_START = "Authorize", "StatusNotification", "RemoteStartTransaction"
 AHEAD = frozenset({AUTHORIZE, BOOT})
 """Actions that the central system answers itself although it has not heard everything yet."""
 AHEAD_TIMEOUT_S = 10.0
@@ -122,6 +122,8 @@ class BufferedBridge(TellingBridge):
             return
         frame = frames.parse(text)
         if isinstance(frame, frames.Call):
+            if frame.action == REMOTE_START:
+                self._starting(frame, now)
             Bridge.upstream_received(self, text, now)
             return
         told = self.told
@@ -153,9 +155,21 @@ class BufferedBridge(TellingBridge):
             return
         assert isinstance(request, schema_core.Authorize)
         assert isinstance(answer, schema_core.AuthorizeAnswer)
-        self._welcome = {tag: until for tag, until in self._welcome.items() if until > now}
         if answer.idTagInfo.status == "Accepted":
-            self._welcome[request.idTag.casefold()] = now + WELCOME_S
+            self._welcomes(request.idTag, now)
+
+    def _starting(self, call: frames.Call, now: float) -> None:
+        """Remember a tag with which the central system has something started."""
+        try:
+            request = schema.decode_request(REMOTE_START, call.payload)
+        except schema.PayloadError:
+            return
+        assert isinstance(request, schema_core.RemoteStartTransaction)
+        self._welcomes(request.idTag, now)
+
+    def _welcomes(self, tag: str, now: float) -> None:
+        self._welcome = {each: until for each, until in self._welcome.items() if until > now}
+        self._welcome[tag.casefold()] = now + WELCOME_S
 
     # --- from the charge point ------------------------------------------------------------------------------
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import trio
 
+from gatewayd.site import upstream_ids
 from tests.interop.peer import PATIENCE_S, Peer, versions
 from tests.process.daemon import Daemon, charge_points, running
+from tests.process.test_daemon import accepting
 from tests.simulator.bms import Bms
 
 CENTRAL_SYSTEMS = {
@@ -51,14 +53,20 @@ async def reads(bms: Bms, name: str, number: int, wanted: int) -> None:
             await trio.sleep(0.05)
 
 
+def bridge(port: int, offline: str) -> str:
+    upstream = f'url = "ws://127.0.0.1:{port}"\noffline = "{offline}"'
+    return f'[gateway]\nrole = "bridge"\n[ocpp.upstream]\n{upstream}\n'
+
+
+@pytest.mark.parametrize("offline", ["disconnect", "buffer"])
 @pytest.mark.parametrize("name", CENTRAL_SYSTEMS)
-async def test_everybody_with(name: str, nursery: trio.Nursery, tmp_path: Path) -> None:
+async def test_everybody_with(name: str, offline: str, nursery: trio.Nursery, tmp_path: Path) -> None:
     """Three makes of charge points at one central system, each through a whole session, seen from Modbus."""
     port = free_port()
     central = Peer(CENTRAL_SYSTEMS[name], str(port))
     await nursery.start(central.run)
     await central.until(lambda line: "ready" in line)
-    toml = f'[gateway]\nrole = "bridge"\n[ocpp.upstream]\nurl = "ws://127.0.0.1:{port}"\n'
+    toml = bridge(port, offline)
     makes = list(CHARGE_POINTS)
     async with running(Daemon(tmp_path, toml + charge_points(*makes))) as daemon:
         bms = await daemon.bms()
@@ -84,5 +92,31 @@ async def test_everybody_with(name: str, nursery: trio.Nursery, tmp_path: Path) 
             assert (stopped["transaction"], stopped["meter"]) == (started["started"], 2500)
             await reads(bms, "transaction_active", number, 0)
             assert await bms.read("session_energy_wh", number, 1) == ENERGY_WH
+        assert [line for line in central.said if "failure" in line or "error" in line] == []
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("name", CENTRAL_SYSTEMS)
+async def test_one_that_comes_late(name: str, nursery: trio.Nursery, tmp_path: Path) -> None:
+    """A session begins without the central system, which hears of it, limits it and sees it end."""
+    port, make = free_port(), "ocpp"
+    async with running(Daemon(tmp_path, bridge(port, "buffer") + charge_points(make))) as daemon:
+        bms = await daemon.bms()
+        await accepting(bms)
+        peer = Peer(CHARGE_POINTS[make], f"ws://127.0.0.1:{daemon.ports['ocpp']}/ocpp", make)
+        await nursery.start(peer.run)
+        started = await peer.until(lambda line: "started" in line)
+        assert started["started"] >= upstream_ids.FIRST
+        await peer.until(lambda line: "metered" in line)
+        central = Peer(CENTRAL_SYSTEMS[name], str(port))
+        await nursery.start(central.run)
+        there = await central.until(said(make, "got", "StartTransaction"))
+        await central.until(said(make, "limit", "Accepted"))
+        await peer.until(lambda line: line.get("profile") == UPSTREAM_LIMIT / 10)
+        await reads(bms, "transaction_id", 1, there["transaction"])
+        await peer.tell()
+        await peer.until(lambda line: "stopped" in line)
+        stopped = await central.until(said(make, "got", "StopTransaction"))
+        assert (stopped["transaction"], stopped["meter"]) == (there["transaction"], 2500)
         assert [line for line in central.said if "failure" in line or "error" in line] == []
         nursery.cancel_scope.cancel()

@@ -9,7 +9,7 @@ import trio
 import trustme
 
 from tests.process.daemon import Daemon, running
-from tests.process.test_daemon import booted, eventually
+from tests.process.test_daemon import accepting, booted, eventually
 from tests.services.secure_plant import certify, pem, show
 from tests.simulator.central_system import CentralSystem
 
@@ -100,4 +100,55 @@ async def test_a_central_system_of_a_foreign_authority_is_not_believed(nursery: 
         assert "unable to get local issuer certificate" in daemon.logged()
         assert central.links == {}
         assert not charge_point.connected
+        nursery.cancel_scope.cancel()
+
+
+BUFFERED = """
+[gateway]
+role = "bridge"
+[ocpp.upstream]
+url = "wss://localhost:{secure}/ocpp"
+offline = "{offline}"
+ca = '''
+{authority}'''
+[[charge_point]]
+number = 1
+identity = "CP001"
+"""
+
+
+async def test_between_the_policies_while_running_over_tls(nursery: trio.Nursery, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    show(serving, certify(authority, "localhost"))
+    central = CentralSystem(first_transaction_id=100)
+    secure = await nursery.start(central.serve, "127.0.0.1", 0, serving)
+
+    def policy(offline: str) -> str:
+        return BUFFERED.format(secure=secure, offline=offline, authority=pem(authority))
+
+    daemon = Daemon(tmp_path, policy("buffer"))
+    async with running(daemon):
+        charge_point = await booted(nursery, daemon)
+        await accepting(await daemon.bms())
+        await eventually(lambda: bool(central.calls("BootNotification")))
+        await central.go_away()
+        charge_point.plug(1)
+        assert await charge_point.present_tag("CARD") == "Accepted", "by the gateway"
+        assert charge_point.session.close_codes == []
+        daemon.configure(policy("disconnect"))
+        daemon.reload()
+        await charge_point.until(lambda: not charge_point.connected)
+        await charge_point.present_tag("CARD")
+        central.come_back()
+        await eventually(lambda: 100 in central.books, 60)
+        await eventually(lambda: central.books[100].stopped_at is not None, 60)
+        await central.go_away()
+        with trio.fail_after(DROPPED_S):
+            await charge_point.until(lambda: not charge_point.connected)
+        daemon.configure(policy("buffer"))
+        daemon.reload()
+        with trio.fail_after(60):
+            await charge_point.until(lambda: charge_point.registered)
+        assert central.violations == central.strays == []
         nursery.cancel_scope.cancel()
