@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hal import boot_state
-from hal.boot_state import COPIES, NEW, SECTOR, decode, encode, good, main, slot_of
+from hal.boot_state import COPIES, NEW, SECTOR, deadline, decode, encode, good, main, slot_of, tries_left
 
 TRIED = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "0", "BOOT_B_LEFT": "2"}
 
@@ -97,6 +97,26 @@ def test_after_a_cut_between_the_copies_the_new_one_counts(partition: Path) -> N
     assert not boot_state.mark_good(partition, "A")
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "left"), [("0", "0", False), ("1", "0", True), ("0", "3", True), ("", "x", False), ("a", "0", True)]
+)
+def test_what_u_boot_would_still_try(a: str, b: str, left: bool) -> None:
+    assert tries_left({"BOOT_ORDER": "A B", "BOOT_A_LEFT": a, "BOOT_B_LEFT": b}) is left
+
+
+def test_at_the_deadline_a_slot_that_runs_is_good(partition: Path) -> None:
+    partition.write_bytes(encode(TRIED) + partition.read_bytes()[SECTOR:])
+    assert deadline(partition, "A", well=True) == 0
+    assert copies(partition)[0] == good(TRIED, "A")
+
+
+def test_one_that_does_not_run_gives_way_until_nothing_is_left(partition: Path) -> None:
+    partition.write_bytes(encode(TRIED) + partition.read_bytes()[SECTOR:])
+    assert deadline(partition, "A", well=False) == 1, "B has tries"
+    partition.write_bytes(encode({**TRIED, "BOOT_B_LEFT": "0"}))
+    assert deadline(partition, "B", well=False) == 0, "the page may still be there to mend it"
+
+
 def test_by_hand(partition: Path, capsys: pytest.CaptureFixture[str]) -> None:
     partition.write_bytes(encode(TRIED) + partition.read_bytes()[SECTOR:])
     assert main(["good", "--partition", str(partition), "--slot", "A"]) == 0
@@ -106,6 +126,11 @@ def test_by_hand(partition: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_card_without_the_partition_is_an_error(tmp_path: Path) -> None:
     assert main(["good", "--partition", str(tmp_path / "none"), "--slot", "A"]) == 1
+
+
+def test_at_the_deadline_a_card_that_fails_is_no_reason_to_start_anew(tmp_path: Path) -> None:
+    """It would be one for ever: no try can be taken back or lost."""
+    assert main(["deadline", "--partition", str(tmp_path / "none"), "--slot", "A"]) == 0
 
 
 def test_a_new_cards_state_is_the_scripts() -> None:
