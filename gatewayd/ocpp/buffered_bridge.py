@@ -345,7 +345,7 @@ class BufferedBridge(TellingBridge):
         if not entry and action in NEVER_DROPPED:
             self._note(logging.WARNING, f"no room is left to keep its {action}: it is not answered")
             return None
-        backlog.lost += not entry
+        backlog.losses[cp.number] += not entry
         for _ in range(backlog.lost - lost):
             site.count("ocpp_errors")
         if backlog.lost and not lost:

@@ -113,7 +113,7 @@ class TellingBridge(Bridge):
             self._take_up()
             self._silences.clear()
         self._hung = False
-        waiting = sum(1 for _ in cp.bank.site.backlog.of(cp.number))
+        waiting = cp.bank.site.backlog.count(cp.number)
         log.info("%s: its central system is there; %d messages wait for it", cp.name, waiting)
         self._go_on(now)
 

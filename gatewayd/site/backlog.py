@@ -10,6 +10,7 @@ StartTransaction go the messages of its transaction: without it they would mean 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
@@ -45,8 +46,9 @@ class Message:
 class Backlog:
     """The messages that wait, and how many were lost."""
 
-    lost: int = 0
-    """Messages dropped for want of room, or because a central system would not have them, since the gateway started."""
+    losses: Counter[int] = field(default_factory=Counter)
+    """By charge point: messages dropped for want of room, or because its central system would not have them, since the
+    gateway started."""
     bytes: int = 0
     _last: int = 0
     _waiting: dict[int, dict[int, Message]] = field(default_factory=dict)
@@ -59,6 +61,15 @@ class Backlog:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def lost(self) -> int:
+        """Of all charge points."""
+        return self.losses.total()
+
+    def count(self, charge_point: int) -> int:
+        """How many of this one are kept, those set aside included."""
+        return sum(len(places.get(charge_point, ())) for places in (self._waiting, self._aside))
 
     def add(
         self, charge_point: int, action: str, text: str, journal: Journal, now: float, transaction_id: int = 0
@@ -98,7 +109,7 @@ class Backlog:
     def drop(self, message: Message, journal: Journal) -> None:
         """It is lost, and counted."""
         if self._remove(message, journal):
-            self.lost += 1
+            self.losses[message.charge_point] += 1
 
     # --- set aside ------------------------------------------------------------------------------------------
 

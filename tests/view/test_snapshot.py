@@ -15,7 +15,10 @@ from gatewayd.site.refusal import Cause, Refusal
 from gatewayd.site.transaction import Transaction
 from gatewayd.view import lines, snapshot
 from gatewayd.view.publisher import line
+from gatewayd.web.pages.charge_points import facts
 from tests.kit import Kit
+from tests.ocpp.bridged import BOOT
+from tests.ocpp.buffered import buffered
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interfaces.md"
 
@@ -67,6 +70,26 @@ def test_one_that_never_came_is_told_too() -> None:
     assert (told["link"], told["address"], told["upstream"], told["unit"]) == ("never", None, None, 7)
     assert told["connectors"][0]["transaction"] is None
     assert told["connectors"][0]["limit"] is None
+
+
+def test_what_waits_for_a_central_system_or_is_lost_to_it_is_told() -> None:
+    kit, end = buffered()
+    end.send("BootNotification", BOOT)
+    for number in (1, 2):
+        end.send("StopTransaction", {"transactionId": number, "meterStop": 1, "timestamp": kit.stamp()})
+    backlog, journal = kit.site.backlog, kit.site.journal
+    first, second = backlog.of(1)
+    backlog.set_aside(second)
+    told = snapshot.charge_point(end.cp, None, 1)
+    assert (told["upstream"], told["upstream_waiting"], told["upstream_aside"], told["upstream_lost"]) == (
+        False, 2, 1, 0,
+    )  # fmt: skip
+    assert dict(facts(told))["Messages for its central system"] == "2, refused for now: 1"
+    backlog.drop(first, journal)
+    told = snapshot.charge_point(end.cp, None, 1)
+    assert (told["upstream_waiting"], told["upstream_lost"]) == (1, 1)
+    assert dict(facts(told))["Lost to its central system"] == "1"
+    assert "Lost to its central system" not in dict(facts(told | {"upstream": None}))
 
 
 def test_the_gateway_and_who_was_turned_away_as_the_manual_says() -> None:

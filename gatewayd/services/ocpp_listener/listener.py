@@ -360,8 +360,8 @@ async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
 
 def _buffers(charge_point: ChargePoint) -> bool:
     """Whether its messages are kept for its central system, or there is something left of a time when they were."""
-    waits = any(True for _ in charge_point.bank.site.backlog.of(charge_point.number))
-    return charge_point.buffered or waits or len(charge_point.upstream_ids) > 0
+    waiting = charge_point.bank.site.backlog.count(charge_point.number)
+    return charge_point.buffered or waiting > 0 or len(charge_point.upstream_ids) > 0
 
 
 def _end_of(link: Link) -> End:

@@ -83,7 +83,7 @@ async def _page(request: Request, entry: ChargePoint | None, shown: Form, status
         profiles=_profiles(shown),
         dials=_dials(request, snapshot, entry.identity) if entry else [],
         checks=refused.checks(snapshot, found) if found else [],
-        facts=_facts(found) if found else [],
+        facts=facts(found) if found else [],
     )  # fmt: skip
     return response
 
@@ -95,14 +95,23 @@ def _profiles(shown: Form) -> list[tuple[str, str]]:
     return listed if chosen in dict(listed) else [*listed, (chosen, chosen)]
 
 
-def _facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    told = (
+def facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What one tells of itself, and what of it waits or was lost: name, text."""
+    told: tuple[tuple[str, str], ...] = (
         (_("Maker"), found["vendor"]), (_("Model"), found["model"]), (_("Serial number"), found["serial"]),
         (_("Firmware"), found["firmware"]), (_("Address"), found["address"] or ""),
         (_("Security profile"), str(found["security_profile"])), (_("Features"), ", ".join(found["features"])),
         (_("Habits seen"), ", ".join(found["quirks"]).replace("_", " ")),
         (_("Reconnects"), str(found["reconnects"])), (_("Calls without an answer"), str(found["call_timeouts"])),
     )  # fmt: skip
+    if found["upstream"] is not None:
+        waiting = str(found["upstream_waiting"])
+        if found["upstream_aside"]:
+            waiting = _("%(all)s, refused for now: %(aside)s", all=waiting, aside=found["upstream_aside"])
+        told += (
+            (_("Messages for its central system"), waiting),
+            (_("Lost to its central system"), str(found["upstream_lost"])),
+        )
     return [(name, value or "—") for name, value in told]
 
 
