@@ -98,7 +98,10 @@ class Gateway:
         self.units = build_units(self.site, config)
         self.line_units = Units(self.units.banks(), config.modbus.unit_id)
         arrange_line(self.line_units, self.units, config)
-        self.observers = Observers(self.site, panel, config, str(paths.config), self.reload_soon)
+        self.observers = Observers(
+            self.site, panel, config, str(paths.config), self.reload_soon,
+            lambda name: self._certificates.signing_request(self._config, name),
+        )  # fmt: skip
         self._exchanges = self.observers.exchanges
         self.upstreams = bridging.upstreams(config)
         self.listener = Listener(

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from gatewayd.config_tables import Config, OcppTls, OcppUpstream
 from gatewayd.services import tls
 from gatewayd.services.authority import Authority, write_atomically
-from gatewayd.services.own_names import own_names
+from gatewayd.services.own_names import own_names, usable
 from gatewayd.services.tls import UnusableCertificate
 from gatewayd.site.certificate import Signed, UnusableRequest
 from gatewayd.site.model import Site
@@ -150,6 +151,19 @@ class Certificates:
             self.troubles[name] = why
         else:
             self.troubles.pop(name, None)
+
+    async def signing_request(self, config: Config, name: str) -> dict[str, Any]:
+        """For somebody else's authority: `request` (PEM) for the server's key, for all `names` of this gateway and for
+        `name`, and where the `key` lies, as the configuration may name it. Raises OSError, ValueError."""
+        if self._authority is None:
+            raise ValueError("the gateway's own authority cannot be used")
+        known, more = _names(config, config.ocpp.host), usable([name.lower()] if name else [])
+        if name and not more:
+            raise ValueError(f"{name} is no name of a host")
+        async with self._one_at_a_time:
+            request = await trio.to_thread.run_sync(self._authority.request, {*known, *more})
+        key = self._directory.absolute() / "server.key"
+        return {"request": request, "names": sorted(known), "key": str(key)}
 
     # --- for charge points ------------------------------------------------------------------------------------
 

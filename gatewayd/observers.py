@@ -67,14 +67,18 @@ class Reading:
 
 
 Reload = Callable[[], Awaitable[Reading]]
+SigningRequest = Callable[[str], Awaitable[Mapping[str, Any]]]
+"""A request for a certificate that is also for this name, and what belongs to it. Raises OSError, ValueError."""
 
 
 class Observers:
     """Hears of everything, tells those who listen, keeps the counts that only they want."""
 
-    def __init__(self, site: Site, panel: FrontPanel, config: Config, file: str, reload: Reload) -> None:
+    def __init__(
+        self, site: Site, panel: FrontPanel, config: Config, file: str, reload: Reload, signing_request: SigningRequest
+    ) -> None:
         """`panel`: what it shows is told, and it may be asked to `identify`; `file`: the configuration's name."""
-        self._site, self._panel, self._reload = site, panel, reload
+        self._site, self._panel, self._reload, self._signing_request = site, panel, reload, signing_request
         self.config, self._file = config, file
         self.reading = Reading()
         """Of the file as it was read last."""
@@ -290,6 +294,11 @@ class Observers:
             self._panel.identify()
             self._identify_until = trio.current_time() + IDENTIFY_S
             return request.answer(ok=True)
+        if request.what == "signing_request":
+            try:
+                return request.answer(ok=True, **await self._signing_request(request.name))
+            except (OSError, ValueError) as error:
+                return request.fault(str(error))
         number = request.charge_point
         if number is None:
             return request.fault("charge_point must be the number of one")

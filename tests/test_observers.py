@@ -31,10 +31,20 @@ class Watched:
     def __init__(self) -> None:
         self.kit = Kit()
         self.reading = Reading()
-        self.observers = Observers(self.kit.site, FrontPanel(None), self.kit.config, "gateway.toml", self.reload)
+        self.observers = self.watching()
         self.ear = Subscriber()
         self.observers.publisher.enter(self.ear)
         self.listen("events", "frames", "modbus", "status")
+
+    def watching(self) -> Observers:
+        """What observes this gateway from now on."""
+        return Observers(self.kit.site, FrontPanel(None), self.kit.config, "gateway.toml", self.reload, self.sign)
+
+    async def sign(self, name: str) -> dict[str, str]:
+        await trio.lowlevel.checkpoint()
+        if name == "no name":
+            raise ValueError("no name is no name of a host")
+        return {"request": f"a request for {name}"}
 
     async def reload(self) -> Reading:
         await trio.lowlevel.checkpoint()
@@ -80,7 +90,7 @@ async def test_a_transaction_that_ran_before_the_start_is_not_told_as_new(autoju
     end.send("StartTransaction", {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": it.kit.stamp()})
     it.kit.run_for(10)
     assert it.events() == ["transaction_started"]
-    after_a_restart = Observers(it.kit.site, FrontPanel(None), it.kit.config, "gateway.toml", it.reload)
+    after_a_restart = it.watching()
     after_a_restart.publisher.enter(it.ear)
     after_a_restart.publisher.subscribe(it.ear, frozenset({"events"}), None)
     number = it.kit.site.charge_points["CP001"].connectors[1].transaction
@@ -175,3 +185,11 @@ async def test_servers_look_up_who_looks_on_only_while_somebody_does(autojump_cl
     server.answer_tcp(1, b"\x03\0\0\0\1", BMS, 0.0)
     (told,) = it.heard()
     assert (told["type"], told["answer"], told["client"]) == ("modbus", "03024f43", "192.0.2.7")
+
+
+async def test_a_request_for_a_certificate_comes_back_or_why_there_is_none() -> None:
+    it = Watched()
+    told = await it.observers._act(Do("signing_request", name="a.example"))
+    assert (told["ok"], told["request"]) == (True, "a request for a.example")
+    told = await it.observers._act(Do("signing_request", name="no name"))
+    assert (told["ok"], told["error"]) == (False, "no name is no name of a host")

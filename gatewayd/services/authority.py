@@ -119,10 +119,11 @@ class Authority:
         write_atomically(certificate_file, issued.certificate, 0o644)
         return issued
 
-    def _server_key(self, who: str = "server") -> PrivateKey:
+    def _server_key(self, who: str = "server", *, any_kind: bool = False) -> PrivateKey:
         """The present one, or a new one where there is none of this kind."""
         file = self._directory / f"{who}.key"
-        kind = ec.EllipticCurvePrivateKey if self._key_type == "ec" else rsa.RSAPrivateKey
+        wanted = ec.EllipticCurvePrivateKey if self._key_type == "ec" else rsa.RSAPrivateKey
+        kind = PrivateKey if any_kind else wanted
         try:
             text = file.read_bytes()
             if self._read_keys.get(who, (b"",))[0] != text:
@@ -170,10 +171,14 @@ class Authority:
         _read(request_pem, identity)
 
     def request(self, names: Iterable[str]) -> str:
-        """A signing request for the server's key, for an authority of the user's. Raises OSError."""
+        """A signing request for the server's key, for an authority of the user's. Raises OSError.
+
+        A key that is there stays, of whatever kind: a certificate may have been made for it."""
         alternative = x509.SubjectAlternativeName([_general_name(name) for name in sorted(set(names))])
         builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(self._name))
-        request = builder.add_extension(alternative, critical=False).sign(self._server_key(), hashes.SHA256())
+        request = builder.add_extension(alternative, critical=False).sign(
+            self._server_key(any_kind=True), hashes.SHA256()
+        )
         return request.public_bytes(serialization.Encoding.PEM).decode()
 
 

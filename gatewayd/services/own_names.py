@@ -22,10 +22,11 @@ def own_names(*called: str) -> list[str]:
     host = socket.gethostname().lower()
     names = {*ALWAYS, host, f"{host.partition('.')[0]}.local", *(name.strip().lower() for name in called)}
     names |= {str(each.ip if each.is_IPv4 else each.ip[0]) for adapter in ifaddr.get_adapters() for each in adapter.ips}
-    return sorted(_usable(names))[:NAMES_MAX]
+    return sorted(usable(names))[:NAMES_MAX]
 
 
-def _usable(names: Iterable[str]) -> set[str]:
+def usable(names: Iterable[str]) -> set[str]:
+    """Those of them that can be in a certificate."""
     found = set()
     for name in names:
         try:

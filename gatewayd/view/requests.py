@@ -10,9 +10,11 @@ from gatewayd.view.publisher import STREAMS
 
 LONGEST = 8192
 """Bytes of one line; the longest that means anything has some 150."""
-DOABLE = ("snapshot", "reload", "identify", "disconnect")
+DOABLE = ("snapshot", "reload", "identify", "disconnect", "signing_request")
 ID_LONGEST = 200
 """Characters of an id that come back."""
+NAME_LONGEST = 253
+"""Characters of a host's name."""
 
 
 class NoRequest(ValueError):
@@ -34,6 +36,8 @@ class Do:
     what: str
     charge_point: int | None = None
     id: Any = None
+    name: str = ""
+    """Of a host."""
 
     def answer(self, **members: Any) -> dict[str, Any]:
         """The answer to it."""
@@ -62,7 +66,10 @@ def read(text: bytes) -> Subscribe | Do:
     name = said.get("id")
     if not isinstance(name, str | int | float | None) or len(str(name)) > ID_LONGEST:
         raise NoRequest("id must be a number or a short text")
-    return Do(said["do"][:ID_LONGEST], charge_point, name)
+    host = said.get("name", "")
+    if not isinstance(host, str) or len(host) > NAME_LONGEST:
+        raise NoRequest("name must be a host's")
+    return Do(said["do"][:ID_LONGEST], charge_point, name, host)
 
 
 def _streams(given: object) -> frozenset[str]:

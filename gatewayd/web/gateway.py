@@ -55,6 +55,10 @@ class Gateway:
         """All lights blink for 10 s."""
         return await self._events.ask({"do": "identify"})
 
+    async def signing_request(self, name: str) -> dict[str, Any]:
+        """A request for a certificate, PEM, for all names of the gateway and this one ("": for those alone)."""
+        return await self._events.ask({"do": "signing_request", "name": name})
+
     async def disconnect(self, charge_point: int) -> dict[str, Any]:
         """Closes the link of one charge point; it dials again."""
         return await self._events.ask({"do": "disconnect", "charge_point": charge_point})

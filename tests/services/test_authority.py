@@ -161,6 +161,14 @@ def test_its_key_stays_when_the_certificate_is_renewed(tmp_path: Path, later: ti
     assert public_key(after.certificate) == public_key(before.certificate) == csr.public_key()
 
 
+def test_a_request_never_replaces_a_key_that_a_certificate_may_have_been_made_for(tmp_path: Path) -> None:
+    Authority(tmp_path, "a", "ec", now=NOW).server(NAMES, now=NOW)
+    key = (tmp_path / "server.key").read_text()
+    csr = x509.load_pem_x509_csr(Authority(tmp_path, "a", "rsa", now=NOW).request(NAMES).encode())
+    assert isinstance(csr.public_key(), ec.EllipticCurvePublicKey)
+    assert (tmp_path / "server.key").read_text() == key
+
+
 def test_another_kind_of_key_is_made_when_it_is_wanted(tmp_path: Path) -> None:
     first = Authority(tmp_path, "a", "ec", now=NOW)
     first.server(NAMES, now=NOW)

@@ -5,6 +5,7 @@ Every module has ROUTES, each with its description; `openapi` prints the documen
 
 from gatewayd.web.api import (
     backup,
+    certificate,
     charge_points,
     configuration,
     exports,
@@ -29,6 +30,7 @@ _DOING: tuple[Route, ...] = (
     *configuration.ROUTES,
     *network.ROUTES,
     *time.ROUTES,
+    *certificate.ROUTES,
     *users.ROUTES,
     *backup.ROUTES,
 )

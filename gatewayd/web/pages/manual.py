@@ -27,6 +27,7 @@ CHAPTERS: Final = {
     "page": ("manual/page.md", _("This page")),
     "backup": ("manual/backup.md", _("Backup and restore")),
     "installing": ("manual/installing.md", _("Installing")),
+    "certificates": ("manual/certificates.md", _("Certificates")),
     "board": ("manual/board.md", _("The board")),
     "bms": ("manual/bms.md", _("Programming the BMS")),
     "programmers-guide": ("manual/programmers-guide.md", _("Programmer's guide")),

@@ -6,17 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gatewayd.web.guard import see_other
-from gatewayd.web.pages.change import Form
+from gatewayd.web import own_certificate
+from gatewayd.web.guard import form, see_other, upload
+from gatewayd.web.own_certificate import CHAIN_LONGEST, KEY_LONGEST, NAME_LONGEST, PEM_TYPE, Brought
+from gatewayd.web.pages.change import Form, author, sentence
 from gatewayd.web.pages.frame import of
 from gatewayd.web.pages.language import _
 from gatewayd.web.pages.settings import FENCE, TLS, Fields, saved, values
 from gatewayd.web.refusals import Refused
 from gatewayd.web.routes import Role, Route
+
+PARTS = (own_certificate.CERTIFICATE, own_certificate.KEY, own_certificate.NAME)
+"""Fields of the form with a certificate."""
 
 
 def authority(request: Request) -> bytes | None:
@@ -36,11 +40,25 @@ def _read(path: Path) -> bytes | None:
 def facts(certificate: bytes) -> list[tuple[str, str]]:
     """What a person compares: names, dates and fingerprint."""
     found = x509.load_pem_x509_certificate(certificate)
-    fingerprint = found.fingerprint(hashes.SHA256()).hex(":").upper()
     return [
         (_("Name"), found.subject.rfc4514_string()),
         (_("Valid until"), found.not_valid_after_utc.strftime("%Y-%m-%d")),
-        (_("Fingerprint (SHA-256)"), fingerprint),
+        (_("Fingerprint (SHA-256)"), own_certificate.fingerprint(found)),
+    ]
+
+
+def own_facts(request: Request) -> list[tuple[str, str]]:
+    """The user's own certificate, where one is configured."""
+    if not own_certificate.is_configured(of(request)):
+        return []
+    found = own_certificate.configured(of(request))
+    if found is None:
+        return [(_("File"), of(request).gateway.config().ocpp.tls.certificate)]
+    return [
+        (_("For"), ", ".join(own_certificate.names(found))),
+        (_("Issued by"), found.issuer.rfc4514_string()),
+        (_("Valid until"), found.not_valid_after_utc.strftime("%Y-%m-%d")),
+        (_("Fingerprint (SHA-256)"), own_certificate.fingerprint(found)),
     ]
 
 
@@ -50,11 +68,14 @@ async def security(request: Request) -> Response:
 
 
 def _page(request: Request, shown: Form, status: int = 200) -> Response:
-    filled: dict[str, Any] = values(of(request).gateway.config(), {**TLS, **FENCE}) | shown.values
+    filled: dict[str, Any] = (
+        values(of(request).gateway.config(), {**TLS, **FENCE}) | dict.fromkeys(PARTS, "") | shown.values
+    )
     own = authority(request)
     response: Response = of(request).rendering.page(
-        request, "security.html", status, form=Form(filled, shown.faults), authority=facts(own) if own else []
-    )
+        request, "security.html", status, form=Form(filled, shown.faults), authority=facts(own) if own else [],
+        own=own_facts(request),
+    )  # fmt: skip
     return response
 
 
@@ -64,7 +85,7 @@ async def authority_file(request: Request) -> Response:
     if own is None:
         raise Refused(404, "the gateway has not made its authority yet", "Look again when it has started.")
     headers = {"Content-Disposition": 'attachment; filename="authority.pem"'}
-    return Response(own, media_type="application/x-pem-file", headers=headers)
+    return Response(own, media_type=PEM_TYPE, headers=headers)
 
 
 async def save_tls(request: Request) -> Response:
@@ -77,6 +98,34 @@ async def save_fence(request: Request) -> Response:
     return await _save(request, FENCE)
 
 
+async def signing_request(request: Request) -> Response:
+    """A request for a certificate of somebody else's authority, as a file."""
+    name = request.query_params.get("name", "")
+    own = await own_certificate.request(of(request), author(request), name)
+    headers = {"Content-Disposition": 'attachment; filename="gateway.csr"'}
+    return Response(own.request, media_type=PEM_TYPE, headers=headers)
+
+
+async def take_certificate(request: Request) -> Response:
+    """The user's own certificate, and its key where that is not the gateway's."""
+    name = (await form(request)).get("name", "")
+    sent = [await upload(request, part) or b"" for part in ("certificate", "key")]
+    certificate, key = (each.decode("latin-1") for each in sent)
+    if len(certificate) > CHAIN_LONGEST or len(key) > KEY_LONGEST or len(name) > NAME_LONGEST:
+        raise Refused(413, "a certificate, its key and name are shorter", f"{CHAIN_LONGEST} characters at most.")
+    faults = await own_certificate.take(of(request), author(request), Brought(certificate, key, name))
+    if not faults:
+        return see_other("/security")
+    told = {each["key"] if each["key"] in PARTS else "": sentence(each["what"]) for each in reversed(faults)}
+    return _page(request, Form({"name": name}, told), 422)
+
+
+async def withdraw_certificate(request: Request) -> Response:
+    """The gateway's own authority's certificate again."""
+    faults = await own_certificate.withdraw(of(request), author(request))
+    return _page(request, Form({}, {"": sentence(faults[0]["what"])}), 422) if faults else see_other("/security")
+
+
 async def _save(request: Request, fields: Fields) -> Response:
     _sent, shown = await saved(request, fields)
     return _page(request, shown, 422) if shown.faults else see_other("/security")
@@ -85,6 +134,9 @@ async def _save(request: Request, fields: Fields) -> Response:
 ROUTES = (
     Route("/security", security, Role.viewer),
     Route("/security/authority.pem", authority_file, Role.viewer),
+    Route("/security/request.csr", signing_request, Role.admin, name="security_request"),
+    Route("/security/certificate", take_certificate, Role.admin, "POST"),
+    Route("/security/certificate/remove", withdraw_certificate, Role.admin, "POST"),
     Route("/security/tls", save_tls, Role.admin, "POST"),
     Route("/security/modbus", save_fence, Role.admin, "POST"),
 )
