@@ -47,6 +47,7 @@ def keep(entries: Iterable[Entry]) -> list[Entry]:
 
 
 ELSEWHERE = {
+    "R15": ("make test-root", "tests/root/test_r15_places.py"),
     "R23": ("make test", "tests/journeys/test_clock_faults.py"),
     "R26": ("make test", "tests/services/test_passwords.py (OCPP), tests/web/test_guessing.py (the page)"),
     "R29": ("make test", "tests/services/test_security_profiles.py"),

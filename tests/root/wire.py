@@ -1,11 +1,14 @@
 """A wire with a gateway and other machines on it, each in a network namespace of its own, joined by a bridge."""
 
+import ctypes
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +18,8 @@ import trio
 
 PROJECT = Path(__file__).parents[2]
 _number = itertools.count()
+CLONE_NEWNET = 0x40000000
+"""os has it from Python 3.12 on."""
 
 # The privileges that netd.service leaves it, and no more.
 _KEPT = "-all,+net_admin,+net_raw,+net_bind_service"
@@ -53,6 +58,20 @@ class Machine:
 
     async def leave(self, address: str) -> None:
         await run("ip", "-n", self.name, "addr", "del", address, "dev", "eth0")
+
+    def socket(self) -> socket.socket:
+        """A TCP socket of this machine, for this process; a socket stays where it was made."""
+        made: list[socket.socket] = []
+
+        def make() -> None:  # in a thread of its own: only that goes there
+            with open(f"/run/netns/{self.name}", "rb") as namespace:
+                if not ctypes.CDLL(None).setns(namespace.fileno(), CLONE_NEWNET):
+                    made.append(socket.socket())
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        return made[0]
 
     def start(self, *command: str, log: str) -> subprocess.Popen[bytes]:
         with open(self.wire.directory / log, "ab") as output:
@@ -123,6 +142,10 @@ class Wire:
     async def _plug(self, machine: Machine) -> None:
         self.machines.append(machine)
         await machine.plug()
+
+    async def unplug(self, machine: Machine) -> None:
+        """Another machine's cable, out."""
+        await run("ip", "-n", self.name, "link", "set", machine.port, "down")
 
     async def cable(self, plugged: bool) -> None:
         """The gateway's cable, in or out."""
