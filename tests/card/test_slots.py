@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,24 +18,10 @@ import pytest
 
 from hal import boot_state
 from tests.card.card import HERE, in_tools, needs_tools, partition, tool
+from tests.card.emulated import said
 
 pytestmark = [needs_tools, pytest.mark.limit(300)]
 
-EMULATED = (
-    *(
-        "qemu-system-aarch64",
-        "-M",
-        "virt,gic-version=2",
-        "-cpu",
-        "cortex-a72",
-        "-m",
-        "512",
-        "-nographic",
-        "-net",
-        "none",
-    ),
-    *("-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "-device", "virtio-blk-device,drive=card", "-drive"),
-)
 SAID = re.compile(r"^(kernel [AB])|^(no slot is good)|^(slot [AB] does not load)", re.MULTILINE)
 PATIENCE_S = 120.0
 """One start takes 3 s on an idle machine."""
@@ -69,25 +53,7 @@ def card(built: Path) -> Path:
 
 def starts(card: Path, count: int) -> list[str]:
     """Lets the machine start until it has said `count` things, then takes its power away. What it said, in order."""
-    said: list[str] = []
-    with subprocess.Popen(
-        in_tools(*EMULATED, f"file={card.relative_to(HERE)},if=none,id=card,format=raw"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        cwd=HERE,
-    ) as machine:
-        assert machine.stdout is not None
-        text, deadline = "", time.monotonic() + PATIENCE_S
-        try:
-            while len(said) < count:
-                ready = select.select([machine.stdout], [], [], max(deadline - time.monotonic(), 0.0))[0]
-                new = os.read(machine.stdout.fileno(), 65536) if ready else b""
-                assert new, f"it said only {said}, and last: {text[-1500:]}"
-                text += new.decode("utf-8", "replace").replace("\r", "")
-                said = [" ".join(filter(None, found)) for found in SAID.findall(text)]
-        finally:
-            machine.kill()
-    return said[:count]
+    return said(card, SAID, count, PATIENCE_S)
 
 
 def state(card: Path, **changes: str) -> dict[str, str]:
