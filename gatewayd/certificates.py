@@ -120,7 +120,8 @@ class Certificates:
         """Written only when it is another: the page looks at the file to notice."""
         if self._run is None or self._authority is None or config.web.port < 0:
             return
-        issued = self._authority.server(_names(config, config.web.host), now=now, who="page")
+        called = [*_names(config, config.web.host), *config.web.names]
+        issued = self._authority.server(called, now=now, who="page")
         file, text = self._run / PAGE_FILE, issued.key + issued.certificate
         if not file.exists() or file.read_text(encoding="ascii") != text:
             self._run.mkdir(parents=True, exist_ok=True)

@@ -78,6 +78,10 @@ class TestOfThePage:
         assert self.made(tmp_path)[1].read_text() == text
         assert self.made(tmp_path, '[gateway]\nname = "other"\n' + self.TOML)[1].read_text() != text
 
+    def test_is_good_for_the_names_that_the_configuration_gives(self, tmp_path: Path) -> None:
+        _, file = self.made(tmp_path, self.TOML + '[web]\nnames = ["gateway.example.com"]\n')
+        assert "gateway.example.com" in names(x509.load_pem_x509_certificates(file.read_bytes())[0])
+
     def test_is_none_where_there_is_no_page_or_nowhere_to_put_it(self, tmp_path: Path) -> None:
         assert not self.made(tmp_path, "[web]\nport = -1\n" + self.TOML)[1].exists()
         certificates(tmp_path / "state").refresh(config.parse(self.TOML, "c.toml"), EPOCH)

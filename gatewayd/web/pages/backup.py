@@ -76,8 +76,9 @@ def _facts(looked: Looked) -> list[tuple[str, str]]:
         (_("Firmware"), header.firmware),
         (_("Charge points"), str(len(looked.config.charge_points))),
         (_("Users"), str(len(looked.kept.users))),
-        (_("Transactions"), ngettext("%(all)s, %(num)s of them was running", "%(all)s, %(num)s of them were running",
-                                     ledger.running, all=ledger.transactions)),
+        (_("Transactions"), str(ledger.transactions) if not ledger.running else ngettext(
+            "%(all)s, %(num)s of them was running", "%(all)s, %(num)s of them were running",
+            ledger.running, all=ledger.transactions)),
         (_("Highest transaction id"), str(ledger.highest_id)),
         (_("Authority (SHA-256)"), looked.authority or "—"),
     ]  # fmt: skip
