@@ -108,6 +108,22 @@ image: root ## as root: the card image for a Compute Module 4, with checksum, bl
 test-image: tools ## as root: the card image and its slots under U-Boot; what is not built yet is skipped and says so
 	@GATEWAY_TEST_IMAGE=1 $(python) -m pytest -o faulthandler_timeout=0 tests/card --durations=10
 
+.PHONY: vm-smoke
+vm-smoke: root ## as root: the appliance's own root, emulated: what starts, what answers, what is open; minutes
+	@.ci/setup vm
+	@[ -x build/interop/python/bin/pip ] || $(python) -m venv build/interop/python
+	@build/interop/python/bin/pip install -q --disable-pip-version-check -r tests/interop/peers/requirements.txt
+	@image/vm.sh disk build/vm/fresh.img
+	@tests/vm/guest/build.sh build/vm/initrd-test
+	@GATEWAY_TEST_VM=1 $(python) -m pytest -o faulthandler_timeout=0 tests/vm --durations=8
+
+.PHONY: vm-report
+vm-report: ## as root: size, memory and time of the appliance's own root, emulated, beside one with nothing of ours
+	@[ -e build/root/root.squashfs ] || $(MAKE) root
+	@image/vm.sh disk build/vm/fresh.img
+	@tests/vm/guest/build.sh build/vm/initrd-test
+	@$(python) -m tests.vm.report
+
 .PHONY: map
 map: setup ## the Modbus points: FORMAT=csv|md|html|xlsx|pdf or a tool's name; CONFIG=file.toml HOST=address
 	@$(python) -m gatewayd.points.export $(if $(FORMAT),--format $(FORMAT)) $(if $(CONFIG),--config $(CONFIG)) \

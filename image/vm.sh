@@ -4,7 +4,10 @@
 #   vm.sh disk FILE    a partitioned disk: two places for roots (the first is filled), an empty data partition
 #   vm.sh run DISK     boots DISK until the machine is switched off; prints where things are. In the environment:
 #                      VM_PORTS="modbus=1502:502 ..." (name=here:there), VM_NET=user|TAP, VM_DIRECTORY=build/vm for
-#                      console.log, rs485 (the bus), control (QEMU's monitor), VM_INITRD, VM_APPEND (kernel), VM_ARGS (QEMU)
+#                      console.log, rs485 (the bus), control (QEMU's monitor), VM_INITRD, VM_APPEND (kernel), VM_ARGS (QEMU),
+#                      VM_CARD=1: DISK is the card, and starts by its own boot loader, kernel and initrd;
+#                      VM_STEADY=1: the guest's clock goes by the instructions it has run, one a nanosecond, however busy
+#                      this machine is; what takes time in the guest is then about what it takes on the module
 #
 # Needs root, as the tools root does. What differs from the CM4 stands in image/README.md.
 set -euo pipefail
@@ -70,14 +73,17 @@ tell() {
 }
 
 emulate() { # DISK; inside the tools root
-    machine=(-machine "virt,gic-version=2" -cpu cortex-a72 -smp 2 -m 1024 -accel "tcg,thread=multi" -nodefaults
+    local pace=(-accel "tcg,thread=multi")
+    [ -z "${VM_STEADY:-}" ] || pace=(-accel "tcg,thread=single" -icount "shift=0,sleep=on")
+    machine=(-machine "virt,gic-version=2" -cpu cortex-a72 -smp 2 -m 1024 "${pace[@]}" -nodefaults
         -display none -serial "file:$directory/console.log" -serial "unix:$directory/rs485,server=on,wait=off"
         -global virtio-mmio.force-legacy=false)
     tree /tmp/vm.dtb
+    local start=(-kernel "$boot/vmlinuz" -initrd "${VM_INITRD:-$boot/initrd}" -append
+        "root=PARTUUID=$root_uuid console=ttyAMA0 panic=10 ro quiet audit=0 $lsm $fast $patience ${VM_APPEND:-}")
+    [ -z "${VM_CARD:-}" ] || start=(-bios /usr/lib/u-boot/qemu_arm64/u-boot.bin)
     # shellcheck disable=SC2086 # VM_ARGS are words
-    exec qemu-system-aarch64 "${machine[@]}" -dtb /tmp/vm.dtb -kernel $boot/vmlinuz \
-        -initrd "${VM_INITRD:-$boot/initrd}" \
-        -append "root=PARTUUID=$root_uuid console=ttyAMA0 panic=10 ro quiet audit=0 $lsm $fast $patience ${VM_APPEND:-}" \
+    exec qemu-system-aarch64 "${machine[@]}" -dtb /tmp/vm.dtb "${start[@]}" \
         -drive "file=$1,format=raw,if=none,id=disk,cache=unsafe" -device virtio-blk-device,drive=disk \
         -netdev "$(network)" -device virtio-net-device,netdev=net,mac=52:54:00:67:61:74 \
         -device virtio-rng-device -monitor "unix:$directory/control,server=on,wait=off" ${VM_ARGS:-}
@@ -88,7 +94,7 @@ run() { # DISK
     rm -f "$directory"/{rs485,control}
     tell
     exec image/tools.sh run env VM_DIRECTORY="$directory" VM_PORTS="$ports" VM_NET="${VM_NET:-user}" \
-        VM_INITRD="${VM_INITRD:-}" VM_APPEND="${VM_APPEND:-}" VM_ARGS="${VM_ARGS:-}" image/vm.sh emulate "$1"
+        VM_INITRD="${VM_INITRD:-}" VM_APPEND="${VM_APPEND:-}" VM_STEADY="${VM_STEADY:-}" VM_CARD="${VM_CARD:-}" VM_ARGS="${VM_ARGS:-}" image/vm.sh emulate "$1"
 }
 
 case "${1:-}" in

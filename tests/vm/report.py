@@ -1,0 +1,76 @@
+"""`python -m tests.vm.report`: what the appliance takes, on its own root, emulated: the figures of `make vm-report`.
+
+Seconds are the guest's, whose clock goes by instructions, one a nanosecond: about what the module itself takes, and the
+same on every machine. The same root and kernel with an empty target beside it tell what of it is ours.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+
+from tests.vm.machine import PROJECT, Machine
+
+OURS = ("gatewayd", "webd", "paneld", "netd", "stewardd")
+LARGEST_ROOT, LARGEST_GATEWAYD, LARGEST_OURS, LONGEST_PATH_S = 60.0, 45.0, 90.0, 3.0
+"""MiB, MiB, MiB, and seconds after sysinit."""
+
+
+def resident_mib(vm: Machine, service: str) -> float:
+    pid = vm.run("systemctl", "show", "-P", "MainPID", service).strip()
+    found = re.search(r"VmRSS:\s+(\d+) kB", vm.run("cat", f"/proc/{pid}/status"))
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def active_at(vm: Machine, unit: str) -> float:
+    """When it was up, in seconds since the kernel started."""
+    return int(vm.run("systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", unit)) / 1e6
+
+
+def with_machine(name: str, append: str, look: Callable[[Machine], dict[str, float]]) -> dict[str, float]:
+    machine = Machine(name)
+    machine.start(append=append)
+    try:
+        machine.booted()
+        return look(machine)
+    finally:
+        machine.remove()
+
+
+def ours(vm: Machine) -> dict[str, float]:
+    print(vm.run("systemd-analyze", "critical-chain", "--no-pager"))
+    return {name: resident_mib(vm, name) for name in OURS} | {
+        "sysinit": active_at(vm, "sysinit.target"),
+        "gatewayd up": active_at(vm, "gatewayd"),
+        "all up": active_at(vm, "multi-user.target"),
+    }
+
+
+def empty(vm: Machine) -> dict[str, float]:
+    return {"up": active_at(vm, "basic.target")}
+
+
+def main() -> int:
+    """0; 1 when a figure is above its limit."""
+    with_ours = with_machine("report", "", ours)
+    without = with_machine("report-empty", "systemd.unit=basic.target", empty)
+    memory = sum(with_ours[name] for name in OURS)
+    path_s = with_ours["gatewayd up"] - with_ours["sysinit"]
+    root = (PROJECT / "build/root/root.squashfs").stat().st_size / (1 << 20)
+    rows = [
+        ("root, compressed", root, "MiB", LARGEST_ROOT),
+        ("gatewayd, resident", with_ours["gatewayd"], "MiB", LARGEST_GATEWAYD),
+        ("all our services, resident", memory, "MiB", LARGEST_OURS),
+        ("sysinit to Modbus answering", path_s, "s", LONGEST_PATH_S),
+    ]
+    for what, value, unit, limit in rows:
+        print(f"{what:<32}{value:8.1f} {unit:<4} (at most {limit:g}){'' if value <= limit else '  MISSED'}")
+    print(f"{'kernel start to Modbus answering':<32}{with_ours['gatewayd up']:8.1f} s")
+    print(f"{'as a ratio to nothing of ours':<32}{with_ours['gatewayd up'] / without['up']:8.2f}")
+    return int(any(value > limit for _, value, _, limit in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
