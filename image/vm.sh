@@ -30,7 +30,10 @@ disk() { # FILE
     mkdir -p "$(dirname "$1")"
     cat >"$1.config" <<END
 image $(basename "$1") {
-    hdimage { partition-table-type = "gpt" }
+    hdimage {
+        partition-table-type = "gpt"
+        align = 1M
+    }
     partition root-a {
         image = "root.squashfs"
         size = 96M
