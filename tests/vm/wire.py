@@ -4,6 +4,7 @@ and a DHCP server when one is wanted."""
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Wire:
 
     def serve_dhcp(self) -> None:
         """From now on, addresses 10.9.8.100 to 10.9.8.150."""
+        assert shutil.which("dnsmasq"), "dnsmasq is not installed here: .ci/setup vm"
         leases = self._directory / "leases"
         with open(self._directory / "dnsmasq.log", "wb") as log:
             self._server = subprocess.Popen(
