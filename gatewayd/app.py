@@ -84,13 +84,13 @@ class Gateway:
         """`wall` tells the time, epoch seconds. `threads` False does everything on the loop: a virtual clock does not
         wait for threads."""
         self._config, self._paths, self._panel = config, paths, panel
-        now = trio.current_time()
+        started, epoch = trio.current_time(), wall()  # side by side: what lies between them is an error of the clock
         self._ledger = Ledger(
             paths.ledger, self._disk_state, lambda: self.site.trouble("ledger", there=True), threaded=threads
         )
         restored = self._ledger.load()
         serial = str(restored.facts.get("gateway_serial") or secrets.token_hex(8).upper())
-        self.site = build_site(config, now, wall(), serial)
+        self.site = build_site(config, started, epoch, serial)
         self.site.on_registered += [Questions().registered, certificate_signing.registered]
         restore_site(self.site, restored, restored_from(paths.state))
         if "gateway_serial" not in restored.facts:
