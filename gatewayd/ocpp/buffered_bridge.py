@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from gatewayd.ocpp import central, frames, schema, schema_core
-from gatewayd.ocpp.bridge import BOOT, CHANGES_LIMITS, Bridge
+from gatewayd.ocpp.bridge import BOOT, CHANGES_LIMITS, REMEMBERED_MAX, Bridge
 from gatewayd.ocpp.renumbering import NAMED_BY_CENTRAL_SYSTEM, NAMED_BY_CHARGE_POINT, named, renumbered
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.ocpp.session import Send, Session
@@ -188,7 +188,7 @@ class BufferedBridge(TellingBridge):
                 frame, spelled, text = again, other, other if isinstance(text, str) else other.encode()
         if self.passing and not self._belongs_aside(frame, spelled):
             self._pass_on(frame, spelled, text, now)
-        elif self.there and frame.action in AHEAD:
+        elif self.there and frame.action in AHEAD and len(self.ahead) < REMEMBERED_MAX:
             timeout = self.charge_point.bank.site.agenda.at(now + AHEAD_TIMEOUT_S, self._waited_too_long)
             self.ahead.append(Ahead(frame, spelled, text, timeout))
             self._go_on(now)
@@ -260,6 +260,8 @@ class BufferedBridge(TellingBridge):
         if before is not None:
             before.timeout.cancel()
         self.passed[call.id] = Passed(call, spelled, timeout)
+        if len(self.passed) > REMEMBERED_MAX:
+            self.passed.pop(next(iter(self.passed))).timeout.cancel()
         about = self._about(call)
         if about:
             self.charge_point.standing.said(about, spelled, self.charge_point.bank.site.journal, heard=True)

@@ -251,7 +251,7 @@ class TellingBridge(Bridge):
         self._give_up_link()
 
     def _give_up_link(self) -> None:
-        self._hung = True
+        self._hung, self.there = True, False  # nothing more is said on this one
         self._tell_upstream(Close(NO_ANSWER_CLOSE, "no answer"))
 
     def _give_way(self, message: Message, why: str, now: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gatewayd.ocpp.bridge import REMEMBERED_MAX
 from gatewayd.ocpp.buffered_bridge import AHEAD_TIMEOUT_S
 from gatewayd.ocpp.telling import ATTEMPTS_MAX, TOLD_TIMEOUT_S
 from gatewayd.site import upstream_ids
@@ -180,3 +181,20 @@ def test_a_start_that_passes_and_is_answered_shows_that_those_set_aside_may_be_t
     assert end.told() is None
     end.start(72, meter=2000)
     assert [call.payload["meterStart"] for call in end.drain()] == [1000]
+
+
+def test_a_charge_point_that_asks_without_end_fills_no_memory() -> None:
+    _, end = owing()
+    end.centre_comes()
+    for number in range(3 * REMEMBERED_MAX):
+        end.say(f'[2,"a{number}","Authorize",{{"idTag":"TAG"}}]')
+    assert len(end.bridge.ahead) == REMEMBERED_MAX
+    end.centre_goes()
+    kit, end = buffered()
+    end.centre_comes()
+    for number in range(3 * REMEMBERED_MAX):
+        end.say(f'[2,"v{number}","Vendor.Thing",{{}}]')
+    assert len(end.up()) == 3 * REMEMBERED_MAX
+    assert len(end.bridge.passed) == REMEMBERED_MAX
+    kit.run_for(TOLD_TIMEOUT_S)
+    assert end.bridge.passed == {}

@@ -107,6 +107,8 @@ def test_a_central_system_that_hangs_costs_no_start_and_is_dialled_anew() -> Non
         kit.run_for(TOLD_TIMEOUT_S + 1)
         assert end.told() is None
         assert end.hung_up() == (1002, "no answer")
+        assert end.send("Heartbeat", {}) is not None
+        assert end.up() == [], "nothing more is said on that link"
         end.centre_goes()
     end.centre_comes()
     end.centre_boots()
