@@ -16,11 +16,13 @@ from random import Random
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import h11
 import msgspec
 
 import gatewayd.web
 from gatewayd.web.guard import COOKIE
 from gatewayd.web.routes import Route
+from gatewayd.web.server import HEAD_MOST_BYTES
 from tests.process.daemon import LOOPBACK
 from tests.web.door import SMALL
 
@@ -92,6 +94,19 @@ class Message:
         if not self.framed and (self.body or self.method not in ("GET", "HEAD")):
             lines.append(f"Content-Length: {len(self.body)}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + self.body
+
+
+def is_to_be_answered(text: bytes) -> bool:
+    """Whether a server that knows HTTP/1.1 answers without hearing more: to a whole request, or to what is none."""
+    server = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MOST_BYTES)
+    server.receive_data(text)
+    try:
+        while (event := server.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+            if isinstance(event, h11.EndOfMessage):
+                return True
+    except h11.RemoteProtocolError:
+        return True
+    return False
 
 
 class Requests:
