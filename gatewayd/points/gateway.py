@@ -62,15 +62,17 @@ def _utc(offset: int, name: str) -> Point:
 
 def _write_utc(bank: BankRecords, name: str, value: int) -> None:
     site = bank.site
+    before = site.clock.deadline()
     site.clock.write(name, value, site.now)
     deadline = site.clock.deadline()
-    if deadline is not None:
-        site.agenda.at(deadline, lambda now: _set_by_itself(bank, deadline))
+    if deadline is not None and deadline != before:
+        site.agenda.at(deadline, lambda now: _judge_by_itself(bank, deadline))
     site.touch()
 
 
-def _set_by_itself(bank: BankRecords, deadline: float) -> None:
-    """Six registers without a commit set the clock 15 s after the first, unless they were taken meanwhile."""
+def _judge_by_itself(bank: BankRecords, deadline: float) -> None:
+    """Registers without a commit are judged 15 s after the first, unless they were taken meanwhile: six set the clock,
+    fewer are incomplete."""
     if bank.site.clock.deadline() == deadline:
         bank.site.clock.commit(deadline)
         bank.site.touch()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gatewayd.site.codes import TimeResult, TimeSource
 
 COMMIT_WINDOW_S = 15.0
-"""From the first of the six registers to the commit; also when six without a commit set the clock (modbus.md, Time)."""
+"""From the first of the six registers to the commit; also when they are judged without one (modbus.md, Time)."""
 
 EARLIEST_YEAR, LATEST_YEAR = 2020, 2105
 """Before 2020 is what a dead clock says (ocpp.md, Values); after 2105 `utc_epoch` no longer fits 32 bits."""
@@ -59,10 +59,8 @@ class Clock:
         self.fresh.add(name)
 
     def deadline(self) -> float | None:
-        """When six written registers set the clock without a commit; None while there is nothing to do."""
-        if self.first_written is None or len(self.fresh) < len(FIELDS):
-            return None
-        return self.first_written + COMMIT_WINDOW_S
+        """When what was written is judged without a commit; None while there is nothing to judge."""
+        return None if self.first_written is None else self.first_written + COMMIT_WINDOW_S
 
     def commit(self, now: float) -> bool:
         """Judge what was written and set the clock; True when it was set. Otherwise `result` says why not."""
