@@ -13,13 +13,14 @@ from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
 from gatewayd.services.ledger.database import Restored
-from gatewayd.site import kept, limits, redating, sessions, upstream_ids, watchdog
+from gatewayd.site import kept, limits, redating, upstream_ids, watchdog
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
 from gatewayd.site.codes import Role, TimeSource, WordOrder
 from gatewayd.site.decision import informative_request
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import Site
 from gatewayd.site.slot import Slot
+from gatewayd.site.transaction import TAKEN_OVER_MAX
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ def restore_site(site: Site, restored: Restored, backup: str = "") -> None:
     site.list_mailbox.ack = number_of("list_ack")
     site.tags.restore(restored.tags, number_of("list_version"))
     for number, transaction in restored.transactions:
-        if transaction.id <= sessions.TAKEN_OVER_MAX:  # beyond are ids of a central system upstream
+        if transaction.id <= TAKEN_OVER_MAX:  # beyond are ids of a central system upstream
             site.next_transaction_id = max(site.next_transaction_id, transaction.id + 1)
         known = by_number.get(number)
         if known is None:

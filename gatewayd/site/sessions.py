@@ -13,7 +13,7 @@ from gatewayd.site.journal import RenumberTransaction, SaveFact, SaveTransaction
 from gatewayd.site.kept import keep_at_once
 from gatewayd.site.quirk_profile import EnergyRegister
 from gatewayd.site.timestamp import FUTURE_TOLERANCE_S
-from gatewayd.site.transaction import Transaction, lone_stop, whole
+from gatewayd.site.transaction import TAKEN_OVER_MAX, Transaction, lone_stop, whole
 
 GHOST_S = 60.0
 """A connector that is Available this long has no transaction, whatever the charge point forgot to say (quirk T8)."""
@@ -21,10 +21,6 @@ METER_FRESH_S = 180.0
 """Meter values are fresh this long: three of the usual intervals of 60 s."""
 ENERGY_SANE_WH = 1 << 40
 """Energy registers beyond this are a fault, not a meter."""
-
-
-TAKEN_OVER_MAX = 1 << 30
-"""Transaction ids of a charge point's own that are believed: whatever it says, half of the ids remain to be given."""
 
 
 def started_by_us(charge_point: ChargePoint, connector: int | None, id_tag: str, now: float) -> bool:

@@ -9,6 +9,11 @@ from gatewayd.site.codes import StopReason
 WHOLE_SLACK = 1e-6
 """1.001 kWh is 1000.9999999999999 Wh in binary; no meter resolves a millionth of a Wh."""
 
+TAKEN_OVER_MAX = 1 << 30
+"""Transaction ids of a charge point's own that are believed: whatever it says, half of the ids remain to be given."""
+LONE = "stop "
+"""How the `start_stamp` of a transaction begins of which only the StopTransaction came: no timestamp begins so."""
+
 
 def whole(value: float) -> int:
     """The whole units that a counter has completed, as charge points themselves cut off: rounded up, a running
@@ -67,6 +72,11 @@ class Transaction:
         same_time = self.stop_epoch == epoch or self.start_stamp == lone_stop(stamp)
         return same_time and self.meter_stop_wh == meter_stop_wh
 
+    @property
+    def lone(self) -> bool:
+        """Whether only its StopTransaction came."""
+        return self.start_stamp.startswith(LONE)
+
     def stop(self, epoch: float, meter_stop_wh: int, reason: int) -> None:
         """The charge point's own word on the end."""
         self.stop_epoch, self.meter_stop_wh, self.stop_reason = max(epoch, self.start_epoch), meter_stop_wh, reason
@@ -80,8 +90,8 @@ class Transaction:
 
 
 def lone_stop(stamp: str) -> str:
-    """The `start_stamp` of a transaction of which only the StopTransaction came: no timestamp begins so."""
-    return f"stop {stamp}"
+    """The `start_stamp` of a transaction of which only the StopTransaction came."""
+    return f"{LONE}{stamp}"
 
 
 KEPT_TRANSACTIONS = 64
@@ -142,7 +152,10 @@ class Transactions:
             ]
         if named:
             return max(named, key=lambda t: t.start_epoch)
-        repeated = next((t for t in self._known.values() if t.is_stop(epoch, meter_stop_wh, stamp)), None)
+        # Of one that nobody saw begin the id was kept, where it can be one: another id is another one that ended so.
+        kept_by_id = 0 < transaction_id <= TAKEN_OVER_MAX
+        ended_so = (t for t in self._known.values() if t.is_stop(epoch, meter_stop_wh, stamp))
+        repeated = next((t for t in ended_so if not (kept_by_id and t.lone)), None)
         if repeated is not None or transaction_id > 0:
             return repeated
         fits = [t for t in self.open() if epoch >= t.start_epoch and meter_stop_wh >= t.meter_start_wh]

@@ -14,8 +14,7 @@ from gatewayd.ocpp.session import Send
 from gatewayd.services.ledger.writer import Ledger
 from gatewayd.site.codes import QuirkBits, StopReason
 from gatewayd.site.journal import SaveFact, SaveInformative, SaveReading, SaveTransaction
-from gatewayd.site.sessions import TAKEN_OVER_MAX
-from gatewayd.site.transaction import KEPT_TRANSACTIONS, Transaction
+from gatewayd.site.transaction import KEPT_TRANSACTIONS, TAKEN_OVER_MAX, Transaction
 from tests.kit import EPOCH, Kit, WireEnd
 
 C1, C2 = 3300, 3600
@@ -347,6 +346,12 @@ class TestT5OnlyTheStopEverCame:
             assert end.send("StopTransaction", payload) == {}
             kit.run_for(40)
         assert len(list(informed(kit))) == 1
+
+    def test_another_id_is_another_session_though_it_ended_alike(self) -> None:
+        kit, end = booted()
+        for transaction in (55, 56):  # a power failure ends both connectors at once, without a word of the meter
+            assert stop(kit, end, transaction, 0) == {}
+        assert [number for number, _, _ in informed(kit)] == [55, 56]
 
     def test_data_that_cannot_be_true_is_not_believed(self) -> None:
         kit, end = booted()

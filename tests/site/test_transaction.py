@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewayd.site.codes import StopReason
-from gatewayd.site.transaction import KEPT_TRANSACTIONS, Transaction, Transactions, lone_stop
+from gatewayd.site.transaction import KEPT_TRANSACTIONS, TAKEN_OVER_MAX, Transaction, Transactions, lone_stop
 
 START = 1_767_225_600.0
 STAMP = "2026-01-01T00:00:00Z"
@@ -106,6 +106,15 @@ class TestWhomAStopMeans:
         lone.stop(START + 9, 1200, StopReason.Local)
         assert memory(lone).for_stop(0, START + 500, 1200, "1970-01-01T00:00:00Z") is lone
         assert memory(lone).for_stop(0, START + 500, 1200, "1970-01-01T00:00:01Z") is None
+
+    @pytest.mark.parametrize(("said", "repeated"), [(2, False), (TAKEN_OVER_MAX + 1, True), (0, True)])
+    def test_a_lone_stop_is_kept_under_the_id_it_came_with_where_that_can_be_one(
+        self, said: int, repeated: bool
+    ) -> None:
+        lone = transaction(1)
+        lone.start_stamp = lone_stop("x")
+        lone.stop(START + 9, 1200, StopReason.Local)
+        assert memory(lone).for_stop(said, START + 9, 1200, "x") is (lone if repeated else None)
 
 
 def test_what_is_kept_is_bounded_and_open_ones_are_never_forgotten() -> None:
