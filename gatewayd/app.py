@@ -299,13 +299,16 @@ class Gateway:
         file = str(self._paths.config)
         try:
             config = configuration.parse(self._paths.config.read_bytes(), file)
-        except (configuration.ConfigError, OSError) as error:
+        except configuration.ConfigError as error:
             for line in str(error).splitlines():
                 log.error("%s", line)
             self.site.trouble(CONFIGURATION, there=True)
-            if isinstance(error, configuration.ConfigError):
-                return Reading(error.faults)
-            return Reading((configuration.Fault(file, "file", error.strerror or str(error)),))
+            return Reading(error.faults)
+        except OSError as error:
+            what = error.strerror or str(error)
+            log.error("%s: %s", file, what)
+            self.site.trouble(CONFIGURATION, there=True)
+            return Reading((configuration.Fault(file, "file", what),))
         for warning in configuration.warnings(config, file):
             log.warning("%s", warning)
         changes = configuration.changed(self._config, config)

@@ -166,6 +166,13 @@ async def test_a_bad_configuration_changes_nothing_but_the_state(daemon: Daemon)
         daemon.config.write_text(good)
         daemon.reload()
         await bms.until("state", 1)
+        daemon.config.unlink()
+        daemon.reload()
+        await bms.until("state", 2)
+        assert f" {daemon.config}: No such file or directory\n" in daemon.logged()  # as --check says it
+        daemon.config.write_text(good)
+        daemon.reload()
+        await bms.until("state", 1)
         assert charge_point.session.links == 1
         nursery.cancel_scope.cancel()
 
