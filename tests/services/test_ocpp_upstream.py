@@ -346,6 +346,31 @@ async def test_when_the_charge_point_goes_its_place_upstream_is_free(autojump_cl
         assert (await all_of.peer())[0] == 101, "that was no failure of the central system's"
 
 
+class OneOfAName(dict[str, int]):
+    """What a central system refuses that takes no second link of a name while it has one."""
+
+    central: CentralSystem
+
+    def get(self, identity: str, otherwise: Any = None) -> Any:
+        return 409 if identity in self.central.links else otherwise
+
+
+@pytest.mark.parametrize("password", ["", "its own"])
+async def test_a_newcomer_takes_over_its_place_upstream_too(autojump_clock: MockClock, password: str) -> None:
+    more = f'[[charge_point]]\nnumber = 1\nidentity = "CP001"\npassword = "{password}"\n'
+    who = {"Authorization": basic("CP001", password)} if password else {}
+    async with house(more) as all_of:
+        all_of.central.refuse = refuse = OneOfAName()
+        refuse.central = all_of.central
+        _, half_open = await all_of.peer("CP001", **who)  # answers no ping from here on
+        status, peer = await all_of.peer("CP001", **who)
+        assert status == 101
+        await peer.send(frame(TEXT, HEARTBEAT.encode()))
+        assert (await peer.message())[:2] == [3, "h 1"]
+        assert await half_open.close_code() is not None
+        assert all_of.it.read(UPSTREAM_BIT) == [1]
+
+
 async def test_a_charge_point_that_reads_nothing_holds_nothing_up_for_others(autojump_clock: MockClock) -> None:
     async with house(charge_points=2) as all_of:
         await all_of.peer("CP001")

@@ -131,6 +131,10 @@ class Stream(trio.abc.HalfCloseableStream):
 class Partner(Protocol):
     """The central system's end of a bridged charge point."""
 
+    @property
+    def gone(self) -> trio.Event:
+        """Set when its connection has ended."""
+
     def join(self, bridge: Bridge) -> None:
         """Be what this one speaks to from now on."""
 
@@ -210,6 +214,12 @@ class Link:
     def end(self) -> None:
         """End it from outside."""
         self._scope.cancel()
+
+    async def upstream_freed(self) -> None:
+        """Once ended, wait until its place upstream is free: many central systems take no second link of a name."""
+        if self.partner is not None:
+            with trio.move_on_after(LAST_WORDS_S):
+                await self.partner.gone.wait()
 
     async def lives(self) -> bool:
         """Whether a sign of life comes within `DUPLICATE_PROOF_S`; several who ask at once wait for the same one."""

@@ -220,6 +220,8 @@ class Listener:
             partner = None
             if welcome and charge_point is not None and charge_point.bridged:
                 scope.deadline = math.inf  # dialling has a deadline of its own
+                if not charge_point.buffered and (old := self._oust(name)) is not None:
+                    await old.upstream_freed()
                 partner = await self._dial_first(charge_point, upgrade, caller, library)
                 scope.deadline = trio.current_time() + HEAD_TIMEOUT_S
             request = await wrap_server_stream(
@@ -265,6 +267,16 @@ class Listener:
             if self._links.get(name) is old:
                 return
 
+    def _oust(self, name: str) -> Link | None:
+        """End the link, if any, that has lost its place."""
+        old = self._links.pop(name, None)
+        if old is not None:
+            self._log.say(logging.INFO, "%s: a new connection takes over from the old one", name)
+            old.forget()
+            old.end()
+            self._on_link(old.session.charge_point, End(None, "a new connection took over"))
+        return old
+
     def _enter(
         self,
         charge_point: ChargePoint,
@@ -282,12 +294,8 @@ class Listener:
         if partner is not None and not isinstance(session, BufferedBridge):
             session = Bridge(charge_point, prefix, rules.call_timeout_s)
         link = Link(session, socket, stream, rules, self._durable, self._on_traffic, self._log, partner, self._on_frame)
-        old, self._links[name] = self._links.get(name), link
-        if old is not None:
-            self._log.say(logging.INFO, "%s: a new connection takes over from the old one", name)
-            old.forget()
-            old.end()
-            self._on_link(old.session.charge_point, End(None, "a new connection took over"))
+        self._oust(name)
+        self._links[name] = link
         charge_point.security_profile, charge_point.authenticated = admission.profile, admission.authenticated
         link.open()
         if partner is not None and isinstance(session, Bridge):
