@@ -57,16 +57,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _read(file: Path) -> config.Config | None:
     """The configuration in it; None after all that is wrong was said."""
     try:
-        parsed = config.parse(file.read_bytes(), str(file))
+        return config.parse(file.read_bytes(), str(file))
     except OSError as error:
         print(f"{file}: {error.strerror}", file=sys.stderr)
         return None
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         return None
-    for warning in config.warnings(parsed, str(file)):
-        print(warning, file=sys.stderr)
-    return parsed
 
 
 def _runtime_directory(environment: Mapping[str, str]) -> Path | None:

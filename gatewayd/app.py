@@ -309,8 +309,6 @@ class Gateway:
             log.error("%s: %s", file, what)
             self.site.trouble(CONFIGURATION, there=True)
             return Reading((configuration.Fault(file, "file", what),))
-        for warning in configuration.warnings(config, file):
-            log.warning("%s", warning)
         changes = configuration.changed(self._config, config)
         anew = changes.charge_points | bridging.changed(self._config, config)
         self._config = config

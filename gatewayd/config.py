@@ -35,7 +35,6 @@ from gatewayd.config_tables import (
 from gatewayd.config_values import Declared, declared, did_you_mean
 
 __all__ = [
-    "INACTIVE",
     "Changes",
     "ChargePoint",
     "Config",
@@ -59,7 +58,6 @@ __all__ = [
     "describe",
     "parse",
     "parse_table",
-    "warnings",
 ]
 
 TEXT_LONGEST_BYTES = 1024 * 1024  # all charge points that can be numbered need half of it; the rest is certificates
@@ -69,14 +67,6 @@ HINTED_FAULTS = (
 )
 
 Table = TypeVar("Table")
-
-OFF = -1  # a port that is off: nothing to warn of where nothing is there
-
-# What can be written but does nothing yet: a key, or a table for all its keys -> the feature. Delete a row when its
-# feature is there; nothing else has to change. (A key without a default is always away from it: one line a slot.)
-INACTIVE: dict[str, str] = {
-    "network": "the network service of the appliance",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,17 +309,6 @@ def _settings(record: Any, path: str = "") -> Iterator[tuple[str, Declared, Any]
                 yield from _settings(entry, entry_path(here, at))
         else:
             yield from _settings(value, here)
-
-
-def warnings(config: Config, file: str = "configuration") -> tuple[Fault, ...]:
-    """The keys away from their default whose feature is not there yet (INACTIVE)."""
-    found = []
-    for path, row, value in _settings(config):
-        plain = re.sub(r"\[\d+\]", "", path)
-        features = [words for inactive, words in INACTIVE.items() if f"{plain}.".startswith(f"{inactive}.")]
-        if features and value not in (row.default, OFF):
-            found.append(Fault(file, path, f"not active yet: {features[0]}" + _number(config, path)))
-    return tuple(found)
 
 
 def checksum(config: Config) -> int:

@@ -12,18 +12,14 @@ from hypothesis import strategies as st
 
 import gatewayd
 from gatewayd.config import (
-    INACTIVE,
     ChargePoint,
     Config,
     ConfigError,
     Fault,
-    Network,
     Slot,
-    Web,
     checksum,
     describe,
     parse,
-    warnings,
 )
 
 EXAMPLE = (Path(gatewayd.__file__).parent / "example.toml").read_text()
@@ -276,7 +272,7 @@ LEAKS: list[tuple[str, Any, bool]] = [
 
 
 @pytest.mark.parametrize(("key", "value", "expected"), LEAKS)
-def test_a_secret_is_in_no_fault_no_warning_and_no_repr(key: str, value: Any, expected: bool) -> None:
+def test_a_secret_is_in_no_fault_and_no_repr(key: str, value: Any, expected: bool) -> None:
     table, _, name = key.rpartition(".")
     needed = {"charge_point": {"number": 1, "identity": "A"}, "slot": {"number": 1, "url": "ftp://x/"}}.get(table, {})
     heading = f"[[{table}]]" if needed else f"[{table}]"
@@ -284,7 +280,7 @@ def test_a_secret_is_in_no_fault_no_warning_and_no_repr(key: str, value: Any, ex
     if key == "ocpp.tls.key":
         text += '\ncertificate = "server.pem"'
     read = outcome(text)
-    said = repr(read) + str(read) + ("".join(map(str, warnings(read))) if isinstance(read, Config) else "")
+    said = repr(read) + str(read)
     assert CANARY not in said
     assert expected is isinstance(read, Config)
 
@@ -304,7 +300,6 @@ def test_a_secret_is_in_no_fault_of_broken_toml() -> None:
 
 def test_the_example_is_the_defaults_and_one_charge_point() -> None:
     assert parse(EXAMPLE, "example.toml") == Config(charge_points=(CP1,))
-    assert warnings(parse(EXAMPLE, "example.toml")) == ()
 
 
 def test_the_example_names_every_key_in_the_order_of_the_tables() -> None:
@@ -328,45 +323,3 @@ def test_the_example_writes_the_values_that_the_manual_will() -> None:
             for part in row.path.split("."):
                 value = value[part][0] if part == "charge_point" else value[part]
             assert json.dumps(value) == row.default, row.path
-
-
-# --- not active yet
-
-
-def test_what_is_not_built_yet_is_said() -> None:
-    config = parse(
-        """
-        [network]
-        ntp = ["pool.example"]
-        [modbus]
-        charge_point_units = 100
-        [[charge_point]]
-        number = 4
-        identity = "A"
-        simulated = true
-        password = "x"
-        profile = "standard"
-        [ocpp.upstream]
-        offline = "buffer"
-        """,
-        "f.toml",
-    )
-    assert [str(each) for each in warnings(config, "f.toml")] == [
-        f"f.toml: network.ntp: not active yet: {INACTIVE['network']}",
-    ]
-
-
-def test_every_row_of_what_is_not_active_is_a_key_or_a_table() -> None:
-    paths = [f"{row.path}." for row in describe()]
-    assert [name for name in INACTIVE if not any(path.startswith(f"{name}.") for path in paths)] == []
-
-
-def test_a_deleted_row_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = Config(network=Network(ntp=("pool",)))
-    assert [each.key for each in warnings(config)] == ["network.ntp"]
-    monkeypatch.delitem(INACTIVE, "network")
-    assert warnings(config) == ()
-
-
-def test_what_is_off_is_silent() -> None:
-    assert warnings(Config(web=Web(port=-1))) == ()

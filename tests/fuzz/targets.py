@@ -130,7 +130,6 @@ def configuration(data: bytes) -> None:
         str(error).encode()
         return
     config.checksum(parsed)
-    config.warnings(parsed, "fuzz.toml")
     config.changed(parsed, config.Config())
 
 

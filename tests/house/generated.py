@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 
-from gatewayd.config import INACTIVE, Described, Quirks, describe
+from gatewayd.config import Described, Quirks, describe
 from gatewayd.config_values import declared
 from gatewayd.points.export import as_markdown
 from gatewayd.quirk_profiles import model, written
@@ -41,7 +41,7 @@ identity = "CP001"
 [gatewayd/example.toml](../gatewayd/example.toml) holds every key with its default, to copy from. With `--check` the
 gateway only says what is wrong with a file, one line a fault: `FILE: key.path: what is wrong`.
 
-Keys marked *later* are accepted, checked and reported, but their feature is not there yet.
+`[network]` is followed by the appliance alone: on a PC the machine's own network stays as it is.
 """
     for table, keys in groupby(describe(), lambda key: key.path.rpartition(".")[0]):
         heading = f"[[{table}]]" if table in ARRAYS else f"[{table}]"
@@ -52,11 +52,9 @@ Keys marked *later* are accepted, checked and reported, but their feature is not
 
 def _row(key: Described) -> str:
     name = key.path.rpartition(".")[2]
-    later = any(f"{key.path}.".startswith(f"{path}.") for path in INACTIVE)
     default = key.default if key.default in ("must be written", "absent") else f"`{key.default}`"
     allowed = f"{key.type}: {key.allowed}" if key.allowed else key.type
-    does = key.comment + (" *(later)*" if later else "")
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{name}`", default, allowed, does)) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{name}`", default, allowed, key.comment)) + " |"
 
 
 def charge_points() -> str:
