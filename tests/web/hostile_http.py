@@ -99,14 +99,16 @@ class Message:
 def is_to_be_answered(text: bytes) -> bool:
     """Whether a server that knows HTTP/1.1 answers without hearing more: to a whole request, or to what is none."""
     server = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MOST_BYTES)
+    if not text:
+        return False  # to the library that is the end of the connection
     server.receive_data(text)
     try:
-        while (event := server.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
-            if isinstance(event, h11.EndOfMessage):
-                return True
+        while not isinstance(event := server.next_event(), h11.EndOfMessage):
+            if event in (h11.NEED_DATA, h11.PAUSED):
+                return False
     except h11.RemoteProtocolError:
-        return True
-    return False
+        pass
+    return True
 
 
 class Requests:
