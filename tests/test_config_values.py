@@ -250,6 +250,7 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
     "slot.signature": (["", "aGVsbG8=", "x" * 800], ["not base64!", "x" * 801]),
     "web.host": HOSTS,
     "web.port": PORTS_OR_OFF,
+    "web.names": ([[], ["gateway.example"], ["a.example"] * 16], [["a"] * 17, *([bad] for bad in HOSTS[1])]),
     "metrics.host": HOSTS,
     "metrics.port": PORTS_OR_OFF,
 }
