@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from gatewayd import config as configuration
@@ -12,6 +11,7 @@ from gatewayd.config_tables import ChargePoint as ChargePointEntry
 from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
+from gatewayd.product import product_version
 from gatewayd.services.ledger.database import Restored
 from gatewayd.site import kept, limits, redating, upstream_ids, watchdog
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
@@ -30,13 +30,6 @@ IDS_SINCE = 1_577_836_800
 """2020-01-01 as epoch: transaction ids of a gateway that lost its ledger are seconds since then."""
 RESTARTING = 1012
 """WebSocket close code for a charge point whose entry changed: it dials again."""
-
-
-def product_version() -> str:
-    try:
-        return version("ocpp-modbus-gateway")
-    except PackageNotFoundError:
-        return "development"
 
 
 def build_site(config: Config, started: float, epoch: float, serial: str) -> Site:

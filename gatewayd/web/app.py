@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
 import trio
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from gatewayd.ocpp.lockout import Lockout
+from gatewayd.product import product_version
 from gatewayd.web import api, claim, entry, pages
 from gatewayd.web.assets import Assets
 from gatewayd.web.audit import Audit
@@ -51,7 +51,7 @@ class Webd:
         self.gateway = Gateway(settings)
         self.editor = Editor(settings, self.gateway, self.audit)
         self.backups = Backups(self)
-        self.firmware = _version()
+        self.firmware = product_version()
         self._started_s = _boot_s()
         self._claim_opened_s = 0.0
         """In seconds of `uptime_s`."""
@@ -85,13 +85,6 @@ class Webd:
             return self.gateway.config().web.names
         except OSError:
             return ()
-
-
-def _version() -> str:
-    try:
-        return version("ocpp-modbus-gateway")
-    except PackageNotFoundError:
-        return "development"
 
 
 def _boot_s() -> float:

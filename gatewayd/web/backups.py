@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import trio
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 
 from gatewayd import config as configuration
 from gatewayd.backup import contents
@@ -36,6 +36,7 @@ from gatewayd.web import durable
 from gatewayd.web.differences import Difference, differences
 from gatewayd.web.editor import HASHED, Author
 from gatewayd.web.ledger_look import Look, look
+from gatewayd.web.own_certificate import fingerprint
 from gatewayd.web.routes import Role
 from gatewayd.web.steward import NotGranted, StillRunning, is_running, wish_done
 from gatewayd.web.users import NAME, USERS_MAX, User, as_file
@@ -135,7 +136,8 @@ class Backups:
     def _of_authority(self, authority: str) -> list[Difference]:
         """The authority that charge points and browsers know, by its fingerprint, where webd sees the present one."""
         try:
-            now = _fingerprint((self._of.settings.gateway_files / "authority.pem").read_bytes())
+            text = (self._of.settings.gateway_files / "authority.pem").read_bytes()
+            now = fingerprint(x509.load_pem_x509_certificate(text))
         except (OSError, ValueError):
             now = ""
         return [] if now == authority else [Difference("authority", now or None, authority or None)]
@@ -254,15 +256,10 @@ def _authority(state: contents.State) -> str:
     if pair == [None, None]:
         return ""
     try:
-        certificate, key = (each.content if each else b"" for each in pair)
-        known = x509.load_pem_x509_certificate(certificate).public_key()
-        if serialization.load_pem_private_key(key, None).public_key() != known:
+        text, key = (each.content if each else b"" for each in pair)
+        certificate = x509.load_pem_x509_certificate(text)
+        if serialization.load_pem_private_key(key, None).public_key() != certificate.public_key():
             raise ValueError("the key is another one's")
     except (ValueError, TypeError, UnsupportedAlgorithm) as wrong:
         raise BadBackup(Cause.unusable, f"the authority in it cannot be used: {wrong}") from None
-    return _fingerprint(certificate)
-
-
-def _fingerprint(certificate: bytes) -> str:
-    """Raises ValueError."""
-    return x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex(":").upper()
+    return fingerprint(certificate)

@@ -18,7 +18,7 @@ from typing import Any
 import trio
 
 from tests.house.sources import PROJECT
-from tests.process.daemon import LOOPBACK, Daemon, running
+from tests.process.daemon import LOOPBACK, Daemon, running, until_ready
 
 WALKS = Path(__file__).parent / "walks"
 SCREENS = PROJECT / "build" / "screens"
@@ -64,13 +64,7 @@ class Plant(Daemon):
         with (self.folder / "web.log").open("ab") as log, trio.CancelScope(shield=True):  # or nobody would kill it
             self.web = await trio.lowlevel.open_process(self.web_arguments, stdout=subprocess.PIPE, stderr=log)
         assert self.web is not None
-        assert self.web.stdout is not None
-        said = b""
-        with trio.fail_after(READY_TIMEOUT_S):
-            while b"ready\n" not in said:
-                some = await self.web.stdout.receive_some()
-                assert some, f"webd ended:\n{self.web_log()}"
-                said += some
+        await until_ready(self.web, self.web_log, READY_TIMEOUT_S)
         self.url = json.loads((self.web_state / "web.json").read_text(encoding="utf-8"))["url"]
 
     async def kill_web(self) -> None:

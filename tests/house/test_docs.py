@@ -157,12 +157,13 @@ def test_a_stale_document_is_named(tmp_path: Path) -> None:
 def test_foreign_matter_is_named(tmp_path: Path) -> None:
     registry, option, place = ".".join(("pypi", "org")), "--" + "index-url", "/".join(("", "home", "ada", "x"))
     marker = "-----BEGIN EC PRIVATE KEY-----"
+    free = " ".join(("/usr/bin/python3", "/".join(("$HOME", "work", "x")), "../root/y"))
     key = marker + "\n" + "MHcCAQEE" * 8
     plant(
         tmp_path,
         {
             "a.txt": f"https://{registry}/simple\n{option} x\ncp {place} /etc/x\n{key}\n",
-            "fine.txt": f"{marker}\nshort\n/usr/bin/python3 $HOME/work/x ../root/y\n",
+            "fine.txt": f"{marker}\nshort\n{free}\n",
             "key.py": f'KEY = "{key}"'.replace("\n", "\\n"),
             ".venv/lib/x.txt": key,
         },

@@ -18,7 +18,7 @@ GATEWAY = (
     ("gatewayd.points",),
     ("gatewayd.modbus", "gatewayd.ocpp"),
     ("gatewayd.view", "gatewayd.backup"),
-    ("gatewayd.services",),
+    ("gatewayd.services", "gatewayd.product"),
     ("gatewayd.web",),
     (
         *("gatewayd.assembly", "gatewayd.bridging", "gatewayd.state_directory", "gatewayd.runtime_directory"),

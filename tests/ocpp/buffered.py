@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from gatewayd.ocpp.buffered_bridge import BufferedBridge
+from gatewayd.ocpp.telling import ATTEMPTS_MAX
 from gatewayd.site.codes import DecisionDefault
 from gatewayd.site.timestamp import format_utc
 from tests.kit import Frame, Kit
@@ -68,6 +69,12 @@ class Buffered(Bridged):
         assert call is not None
         assert call.action == action
         self.centre_says(f'[4,"{call.id}","InternalError","",{{}}]')
+
+    def centre_refuses_for_good(self, action: str) -> None:
+        """It answers such a message with an error, however often it is told."""
+        for _ in range(ATTEMPTS_MAX):
+            self.centre_refuses(action)
+            self.kit.run_for(15)
 
     def drain(self, transaction_id: int = 71, status: str = "Accepted") -> list[Frame]:
         """Answers everything that the central system missed; what that was."""

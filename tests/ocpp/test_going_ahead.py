@@ -9,7 +9,7 @@ import pytest
 
 from gatewayd.ocpp.bridge import REMEMBERED_MAX
 from gatewayd.ocpp.buffered_bridge import AHEAD_TIMEOUT_S
-from gatewayd.ocpp.telling import ATTEMPTS_MAX, TOLD_TIMEOUT_S
+from gatewayd.ocpp.telling import TOLD_TIMEOUT_S
 from gatewayd.site import upstream_ids
 from gatewayd.site.codes import DecisionDefault, LinkState
 from gatewayd.site.timestamp import format_utc
@@ -175,9 +175,7 @@ def test_a_start_that_passes_and_is_answered_shows_that_those_set_aside_may_be_t
     begun(kit, end)
     end.centre_comes()
     end.centre_boots()
-    for _ in range(ATTEMPTS_MAX):
-        end.centre_refuses("StartTransaction")
-        kit.run_for(15)
+    end.centre_refuses_for_good("StartTransaction")
     assert end.told() is None
     end.start(72, meter=2000)
     assert [call.payload["meterStart"] for call in end.drain()] == [1000]

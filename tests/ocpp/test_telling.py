@@ -21,9 +21,7 @@ def test_a_start_that_is_refused_is_set_aside_with_its_transaction_and_told_agai
     end.finish(own)
     end.centre_comes()
     end.centre_boots()
-    for _ in range(ATTEMPTS_MAX):
-        end.centre_refuses("StartTransaction")
-        kit.run_for(15)
+    end.centre_refuses_for_good("StartTransaction")
     stop = end.told()
     assert stop is not None
     assert (stop.action, stop.payload["transactionId"]) == ("StopTransaction", 4711)
@@ -48,9 +46,7 @@ def test_what_belongs_to_a_start_set_aside_waits_with_it_while_others_pass() -> 
     own = begun(kit, end)
     end.centre_comes()
     end.centre_boots()
-    for _ in range(ATTEMPTS_MAX):
-        end.centre_refuses("StartTransaction")
-        kit.run_for(15)
+    end.centre_refuses_for_good("StartTransaction")
     assert end.meter(1500, own) == {}
     start = {"connectorId": 1, "idTag": "TAG", "meterStart": 1000, "timestamp": stamp}
     assert end.send("StartTransaction", start)["transactionId"] == own, "its repetition too"
@@ -71,9 +67,7 @@ def test_another_message_that_is_refused_is_lost_and_the_loss_stands_in_a_regist
     end.finish(4711)
     end.centre_comes()
     end.centre_boots()
-    for _ in range(ATTEMPTS_MAX):
-        end.centre_refuses("MeterValues")
-        kit.run_for(15)
+    end.centre_refuses_for_good("MeterValues")
     assert [call.action for call in end.drain()] == ["StopTransaction"]
     assert (kit.site.backlog.lost, kit.read(OCPP_ERRORS)) == (1, 1)
 

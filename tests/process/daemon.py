@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import PIPE
@@ -39,6 +39,18 @@ port = -1
 def executable() -> list[str]:
     """How a user starts it."""
     return [str(GATEWAYD)] if GATEWAYD.exists() else [sys.executable, "-m", "gatewayd"]
+
+
+async def until_ready(process: trio.Process, logged: Callable[[], str], timeout_s: float = READY_TIMEOUT_S) -> bytes:
+    """All that it said when its line `ready` came; AssertionError with what it logged when it ends instead."""
+    assert process.stdout is not None
+    said = b""
+    with trio.fail_after(timeout_s):
+        while b"ready\n" not in said:
+            some = await process.stdout.receive_some()
+            assert some, f"it ended:\n{logged()}"
+            said += some
+    return said
 
 
 class Daemon:
@@ -92,14 +104,7 @@ class Daemon:
     async def until_ready(self) -> None:
         """Wait for the line `ready`; AssertionError with the log when it ends instead."""
         assert self.process is not None
-        assert self.process.stdout is not None
-        said = b""
-        with trio.fail_after(READY_TIMEOUT_S):
-            while b"ready\n" not in said:
-                some = await self.process.stdout.receive_some()
-                assert some, f"the daemon ended:\n{self.logged()}"
-                said += some
-        assert said == b"ready\n"
+        assert await until_ready(self.process, self.logged) == b"ready\n"
         self.ports = json.loads((self.visible_state / "ports.json").read_text(encoding="utf-8"))
 
     async def start(self) -> None:

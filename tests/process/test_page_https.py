@@ -20,7 +20,7 @@ from gatewayd.config_tables import Web
 from gatewayd.web.__main__ import place
 from gatewayd.web.papers import Papers
 from gatewayd.web.settings import Settings
-from tests.process.daemon import Daemon, charge_points, running
+from tests.process.daemon import Daemon, charge_points, running, until_ready
 
 WEBD = Path(sys.executable).with_name("webd")
 PAGE = "[web]\nport = 0\n"
@@ -44,13 +44,7 @@ async def page(daemon: Daemon, given: socket.socket | None = None) -> AsyncItera
             pass_fds=[] if given is None else [given.fileno()],
         )
     try:
-        said = b""
-        assert process.stdout is not None
-        with trio.fail_after(30):
-            while b"ready\n" not in said:
-                some = await process.stdout.receive_some()
-                assert some, daemon.logged()
-                said += some
+        await until_ready(process, daemon.logged)
         yield json.loads((state / "web.json").read_text())["port"]
     finally:
         with trio.CancelScope(shield=True):

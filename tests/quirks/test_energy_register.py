@@ -14,6 +14,7 @@ from gatewayd.site.codes import QuirkBits
 from gatewayd.site.meter import Meter, update
 from gatewayd.site.quirk_profile import EnergyRegister
 from tests.kit import Kit, WireEnd
+from tests.quirks.accepting import booted
 from tests.site.test_meter import Sampled
 
 ABB = '[[charge_point]]\nnumber = 1\nidentity = "CP001"\nprofile = "abb-terra-ac"\n'
@@ -66,16 +67,6 @@ ORDERS: dict[str, list[Step]] = {
 }  # fmt: skip
 
 
-def booted(toml: str = ABB) -> tuple[Kit, WireEnd]:
-    kit = Kit(toml)
-    kit.write(18, 1)  # decision_default: accept
-    end = kit.connect()
-    end.boot()
-    for number in (1, 2):
-        end.status(number, "Available")
-    return kit, end
-
-
 def start(kit: Kit, end: WireEnd, meter: int) -> int:
     stamp = kit.stamp()
     end.send("StartTransaction", {"connectorId": 1, "idTag": "TAG", "meterStart": meter, "timestamp": stamp}, stamp)
@@ -106,19 +97,19 @@ def said(kit: Kit, end: WireEnd, order: list[Step]) -> list[Step]:
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_m9_a_total_counts_every_session_once(order: str) -> None:
-    kit, end = booted()
+    kit, end = booted(ABB)
     assert said(kit, end, ORDERS[order]) == ORDERS[order]
 
 
 @pytest.mark.parametrize("order", ["total in the middle", "total after the session", "a start that counts all"])
 def test_m9_a_register_of_which_that_is_known_does_not_run_backwards(order: str) -> None:
-    kit, end = booted()
+    kit, end = booted(ABB)
     said(kit, end, ORDERS[order])
     assert not kit.read(QUIRKS) & QuirkBits.energy_backwards
 
 
 def test_m9_in_a_session_only_its_own_register_counts_for_it() -> None:
-    kit, end = booted()
+    kit, end = booted(ABB)
     metered(kit, end, None, value="1000000")
     given = start(kit, end, 0)
     metered(kit, end, given, value="7000", measurand="Power.Active.Import", unit="W")
@@ -133,7 +124,7 @@ def test_m9_in_a_session_only_its_own_register_counts_for_it() -> None:
 
 @pytest.mark.parametrize("other", [EnergyRegister.session, EnergyRegister.total])
 def test_m9_another_way_of_counting_forgets_the_last_reading(other: EnergyRegister) -> None:
-    kit, end = booted()
+    kit, end = booted(ABB)
     cp = kit.site.charge_points["CP001"]
     metered(kit, end, 4711, value="1500")
     reading = cp.connectors[1].meter

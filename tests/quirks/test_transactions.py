@@ -9,19 +9,10 @@ import pytest
 from gatewayd.site.codes import QuirkBits, StopReason
 from gatewayd.site.journal import SaveTransaction
 from tests.kit import Kit, WireEnd
+from tests.quirks.accepting import booted
 
 QUIRKS = 3044
 ONE = '[[charge_point]]\nnumber = 1\nidentity = "CP001"\n'
-
-
-def booted(toml: str = "") -> tuple[Kit, WireEnd]:
-    kit = Kit(toml)
-    kit.write(18, 1)  # decision_default: accept
-    end = kit.connect()
-    end.boot()
-    for number in (1, 2):
-        end.status(number, "Available")
-    return kit, end
 
 
 def begin(kit: Kit, end: WireEnd, connector: int = 1, meter: int = 1000, unique_id: str = "start") -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from gatewayd.web.app import Webd, application
 from gatewayd.web.guard import COOKIE
 from gatewayd.web.routes import Role
 from gatewayd.web.settings import Settings
+from tests.process.daemon import Daemon
 
 PASSWORD = "plant room 7"
 HOST = "127.0.0.1:8080"
@@ -48,6 +49,14 @@ class Door:
         (folder / "web").mkdir(exist_ok=True)
         self.webd = Webd(Settings(config, folder / "web", folder, folder))
         self.app = application(self.webd)
+
+    @classmethod
+    def before(cls, daemon: Daemon, steward: Path | None = None) -> Door:
+        """One webd in front of this gateway. `steward`: where stewardd hears wishes, if elsewhere than usual."""
+        web = daemon.folder / "web"
+        web.mkdir(exist_ok=True)
+        settings = Settings(daemon.config, web, daemon.state, daemon.state)
+        return cls.onto(settings if steward is None else replace(settings, steward=steward))
 
     @classmethod
     def onto(cls, settings: Settings) -> Door:

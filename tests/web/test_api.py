@@ -10,7 +10,6 @@ from typing import Any
 
 from gatewayd import config as configuration
 from gatewayd.web.routes import Role
-from gatewayd.web.settings import Settings
 from tests.process.daemon import Daemon, charge_points, running
 from tests.web.door import Answer, Door
 
@@ -49,9 +48,8 @@ async def programs(door: Door) -> dict[Role, Program]:
 @asynccontextmanager
 async def in_front_of_gatewayd(folder: Path) -> AsyncIterator[dict[Role, Program]]:
     daemon = Daemon(folder, charge_points("CP001", "CP002"))
-    (folder / "web").mkdir()
     async with running(daemon):
-        door = Door.onto(Settings(daemon.config, folder / "web", daemon.state, daemon.state))
+        door = Door.before(daemon)
         async with door.webd.running():
             await door.webd.gateway.snapshot()
             yield await programs(door)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,16 +26,6 @@ PASSPHRASE = "a boiler room in May"
 WITH_COMMENT = '# the meter is behind the door\n[gateway]\nname = "plant-room-1"\n'
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDARY = "----a-form"
-
-
-@pytest.fixture
-def steward(tmp_path: Path) -> Iterator[Steward]:
-    directory = tmp_path / "old"
-    directory.mkdir()
-    steward = Steward(directory)
-    yield steward
-    steward.process.terminate()
-    steward.process.communicate(timeout=20)
 
 
 def door_of(folder: Path, steward: Steward) -> Door:

@@ -9,7 +9,6 @@ import pytest
 import trio
 
 from gatewayd.web import claim
-from gatewayd.web.settings import Settings
 from tests.process.daemon import Daemon, running
 from tests.web.door import PASSWORD, Door
 
@@ -38,10 +37,9 @@ def test_what_a_refusal_says_is_so() -> None:
 
 async def test_who_holds_the_button_has_a_quarter_of_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = WithBoard(tmp_path)
-    (tmp_path / "web").mkdir()
     on_for_s = LATER_S
     async with running(daemon):
-        door = Door.onto(Settings(daemon.config, tmp_path / "web", daemon.state, daemon.state))
+        door = Door.before(daemon)
         monkeypatch.setattr(type(door.webd), "uptime_s", property(lambda _webd: on_for_s))
         async with door.webd.running():
             late = await door.knock("GET", "/claim")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from gatewayd import config as configuration
 from gatewayd.web.routes import Role
@@ -16,16 +13,6 @@ from tests.hal.test_stewardd import Steward
 from tests.web.door import Door
 
 STATIC = {"mode": "static", "address": "192.0.2.20/24", "router": "192.0.2.1", "dns": "192.0.2.1", "ntp": ""}
-
-
-@pytest.fixture
-def steward(tmp_path: Path) -> Iterator[Steward]:
-    directory = tmp_path / "appliance"
-    directory.mkdir()
-    steward = Steward(directory)
-    yield steward
-    steward.process.terminate()
-    steward.process.communicate(timeout=20)
 
 
 def door(folder: Path, steward: Steward) -> Door:

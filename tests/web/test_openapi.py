@@ -111,8 +111,7 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     daemon = Daemon(tmp_path, charge_points("CP001", "CP002"))
-    (tmp_path / "web").mkdir()
-    door = Door.onto(Settings(daemon.config, tmp_path / "web", daemon.state, daemon.state, steward=tmp_path / "nobody"))
+    door = Door.before(daemon, steward=tmp_path / "nobody")
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal("trio"))
         stack.enter_context(portal.wrap_async_context_manager(running(daemon)))

@@ -20,7 +20,6 @@ from cryptography.x509.oid import NameOID
 
 from gatewayd.web.own_certificate import Brought, Own, faults
 from gatewayd.web.routes import Role
-from gatewayd.web.settings import Settings
 from tests.process.daemon import Daemon, charge_points, running
 from tests.services.secure_plant import FUTURE, HOST, PAST, Papers, certify, client, pem
 from tests.web.door import Answer, Door
@@ -131,8 +130,7 @@ async def gateway(folder: Path) -> AsyncIterator[tuple[Daemon, Door, str]]:
     """A real gatewayd with a port for TLS, the page's application before it, and an admin's token."""
     daemon = Daemon(folder, charge_points("CP001"))
     daemon.config.write_text(daemon.config.read_text() + '[ocpp.tls]\nport = 0\nkey_type = "ec"\n')
-    (folder / "web").mkdir()
-    door = Door.onto(Settings(daemon.config, folder / "web", daemon.state, daemon.state, steward=folder / "nobody"))
+    door = Door.before(daemon, steward=folder / "nobody")
     async with running(daemon), door.webd.running():
         yield daemon, door, (await door.tokens())[Role.admin]
 

@@ -17,7 +17,6 @@ from gatewayd.web.pages.points import shown_as
 from gatewayd.web.points_table import BadValue, PointsTable, Shown, bounds
 from gatewayd.web.routes import Role
 from gatewayd.web.sessions import Session
-from gatewayd.web.settings import Settings
 from tests.process.daemon import Daemon, charge_points, running
 from tests.web.door import SMALL, Door
 
@@ -52,9 +51,8 @@ def request_of(door: Door, session: Session) -> Request:
 
 async def test_a_stream_ends_with_its_session_its_user_or_its_role(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, charge_points("CP001"))
-    (tmp_path / "web").mkdir()
     async with running(daemon):
-        door = Door.onto(Settings(daemon.config, tmp_path / "web", daemon.state, daemon.state))
+        door = Door.before(daemon)
         async with door.webd.running():
             await door.webd.gateway.snapshot()
             tokens = await door.tokens()
@@ -77,9 +75,8 @@ async def test_a_stream_ends_with_its_session_its_user_or_its_role(tmp_path: Pat
 async def test_what_modbus_refuses_is_said_on_pages(tmp_path: Path) -> None:
     """The file names a unit id that the gateway does not answer at: it was changed, and not taken over."""
     daemon = Daemon(tmp_path, charge_points("CP001"))
-    (tmp_path / "web").mkdir()
     async with running(daemon):
-        door = Door.onto(Settings(daemon.config, tmp_path / "web", daemon.state, daemon.state))
+        door = Door.before(daemon)
         async with door.webd.running():
             await door.webd.gateway.snapshot()
             token = (await door.tokens())[Role.admin]
