@@ -153,9 +153,15 @@ def encoder(point: Point, *, ones_complement: bool) -> Callable[[Any], Any]:
     if point.is_text:
         width = point.characters
         return lambda text: b"" if not text else text.encode("ascii", "replace")[:width]
-    scale = point.scale
+    scale, none = point.scale, point.none
     if point.type == "f32":
-        return lambda value: math.nan if value is None else min(max(value * scale, -F32_MAX), F32_MAX)
+
+        def single_precision(value: float | None) -> float:
+            if value is None:
+                return math.nan
+            return float(value) if value == none else min(max(value * scale, -F32_MAX), F32_MAX)
+
+        return single_precision
     nothing = not_available(point, wraps=point.wraps)
     if point.type == "bit":
         return lambda value: 1 if value else 0

@@ -98,7 +98,7 @@ class PointsTable:
             return text or None, ""
         if point.type == "f32":
             number = struct.unpack(">f", data)[0]
-            if point.none is not None and math.isclose(number, point.none * point.scale, rel_tol=1e-6):
+            if number == point.none:
                 return point.none, NONE
             return (None if math.isnan(number) else float(f"{number:.6g}")), ""
         raw = int.from_bytes(data, "big")

@@ -56,6 +56,19 @@ def test_a_float_that_is_not_available_is_nan() -> None:
     assert single(Point(0, "x", "f32", "R"), None, ones_complement=False) == b"\x7f\xc0\0\0"
 
 
+WITH_NONE = [pytest.param(point, id=point.name) for point in ALL if point.none is not None]
+
+
+@pytest.mark.parametrize("point", WITH_NONE)
+def test_the_count_that_says_none_is_not_scaled(point: Point) -> None:
+    assert point.none is not None
+    shown = single(point, point.none, ones_complement=False)
+    if point.type == "f32":
+        assert struct.unpack(">f", shown)[0] == point.none
+    else:
+        assert int.from_bytes(shown, "big", signed=point.type == "i32") == point.none
+
+
 @pytest.mark.parametrize("ones_complement", [False, True])
 @pytest.mark.parametrize("point", NUMERIC)
 def test_none_is_not_available(point: Point, ones_complement: bool) -> None:

@@ -100,7 +100,7 @@ def found(name: str) -> tuple[PointsTable, Listed]:
     ("name", "raw", "value"),
     [("limit", b"\xff\xff\xff\xff", -1), ("limit_upstream", b"\xff\xff\xff\xff", -1), ("limit_u16", b"\xff\xfe", 65534),
      ("site_limit_w", b"\xff\xff\xff\xff", -1), ("limit_matrix", b"\xff\xfe", 65534),
-     ("limit_active_f", b"\xbd\xcc\xcc\xcd", -1)],
+     ("limit_active_f", b"\xbf\x80\0\0", -1)],
 )  # fmt: skip
 def test_no_limit_is_no_quantity(name: str, raw: bytes, value: int) -> None:
     table, listed = found(name)
