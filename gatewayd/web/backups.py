@@ -7,18 +7,17 @@ beside (`users.restored`) until it sees in the state that the exchange took plac
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+import msgspec
 import trio
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
-from gatewayd import config as configuration
 from gatewayd.backup import contents
 from gatewayd.backup.container import (
     MODEL,
@@ -31,18 +30,18 @@ from gatewayd.backup.container import (
     seal,
     unseal,
 )
-from gatewayd.config_tables import Config
-from gatewayd.web import durable
+from gatewayd.config_tables import Config, Network
+from gatewayd.web import durable, network_trial
 from gatewayd.web.differences import Difference, differences
-from gatewayd.web.editor import HASHED, Author
-from gatewayd.web.ledger_look import Look, look
+from gatewayd.web.editor import Author
+from gatewayd.web.judged_backup import Judged, Ready, judged
 from gatewayd.web.own_certificate import fingerprint
-from gatewayd.web.routes import Role
 from gatewayd.web.steward import NotGranted, StillRunning, is_running, wish_done
-from gatewayd.web.users import NAME, USERS_MAX, User, as_file
 
 if TYPE_CHECKING:
     from gatewayd.web.app import Webd
+
+log = logging.getLogger(__name__)
 
 KEPT_S: Final = 15 * 60.0
 """How long a backup that was looked at waits for its yes."""
@@ -55,13 +54,7 @@ _ONE: Final = trio.CapacityLimiter(1)
 class Looked:
     """A backup that would do, and what would be different with it."""
 
-    header: Header
-    kept: contents.Kept
-    state: contents.State
-    config: Config
-    ledger: Look
-    authority: str
-    """SHA-256 fingerprint of its certificate; empty: there is none in it."""
+    backup: Judged
     differences: list[Difference]
     until: float
     """Monotonic seconds."""
@@ -107,7 +100,7 @@ class Backups:
         async with self._turn:
             header, payload = await trio.to_thread.run_sync(unseal, file, passphrase, limiter=_ONE)
             until = trio.current_time() + KEPT_S
-            looked = await trio.to_thread.run_sync(self._judged, header, payload, until, limiter=_ONE)
+            looked = await trio.to_thread.run_sync(self._compared, header, payload, until, limiter=_ONE)
         self._looked = looked
         return looked
 
@@ -119,14 +112,11 @@ class Backups:
             return None
         return found if secrets.compare_digest(found.id.encode(), identifier.encode("utf-8", "replace")) else None
 
-    def _judged(self, header: Header, payload: bytes, until: float) -> Looked:
-        kept, state = contents.parted(payload)
-        _judge_users(kept)
-        config = _config(state)
-        ledger = look(state[contents.LEDGER].content) if contents.LEDGER in state else Look()
-        authority = _authority(state)
-        found = [*self._of_configuration(config, state), *self._of_users(kept), *self._of_authority(authority)]
-        return Looked(header, kept, state, config, ledger, authority, found, until)
+    def _compared(self, header: Header, payload: bytes, until: float) -> Looked:
+        one = judged(header, payload)
+        found = [*self._of_configuration(one.config, one.state), *self._of_users(one.kept),
+                 *self._of_authority(one.authority)]  # fmt: skip
+        return Looked(one, found, until)
 
     def _of_configuration(self, config: Config, state: contents.State) -> list[Difference]:
         found = differences(self._of.gateway.config(), config)
@@ -158,25 +148,35 @@ class Backups:
 
     # --- apply ----------------------------------------------------------------------------------------------
 
-    async def apply(self, author: Author, looked: Looked) -> None:
+    async def apply(self, author: Author, looked: Looked, *, claiming: bool = False) -> None:
         """Puts it in force; everybody signs in again, as the backup's users. Raises NotGranted: nothing changed.
 
+        Network settings that would be others are only tried, as every change of them: whoever does not confirm them
+        keeps those of now. Not so when `claiming`: a gateway that takes the place of another takes its address.
         Goes on to its end when whoever asked goes away meanwhile.
         """
+        now, then = self._of.gateway.config().network, looked.backup.config.network
+        keep = None if claiming or not network_trial.differ(now, then) else now
         with trio.CancelScope(shield=True):
             async with self._turn:
-                await self._apply(looked)
-        self._looked = None
-        self._of.sessions.end_everybody()
-        made = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(looked.header.made))
-        self._of.audit.note(*author, "restored from a backup", "", f"{looked.header.name}, made {made}")
+                await self._apply(author, looked, keep)
+            self._looked = None
+            self._of.sessions.end_everybody()
+            if keep is not None:
+                await self._try_network(author, then)
 
-    async def _apply(self, looked: Looked) -> None:
-        marker = {"id": looked.id, "made": looked.header.made}
-        state = {**looked.state, contents.RESTORED: contents.File(json.dumps(marker).encode())}
-        archive = await trio.to_thread.run_sync(contents.packed, state)
-        users = [User(one.name, one.role, one.hash) for one in looked.kept.users]
-        ready = json.dumps({"id": looked.id}).encode() + b"\n" + as_file(users)
+    async def _try_network(self, author: Author, settings: Network) -> None:
+        try:
+            wrong = await network_trial.begin(self._of, author, network_trial.settings_of(settings))
+            why = "; ".join(f"{each['key']}: {each['what']}" for each in wrong)
+        except NotGranted as error:
+            why = str(error)
+        if why:  # the page says that there is no trial
+            log.warning("the backup's network settings are not tried: %s", why)
+
+    async def _apply(self, author: Author, looked: Looked, network: Network | None) -> None:
+        archive = await trio.to_thread.run_sync(looked.backup.archive, looked.id, network)
+        ready = looked.backup.users_ready(looked.id, author)
         await trio.to_thread.run_sync(durable.write, self._of.settings.users_restored, ready)
         try:
             with _in_memory("restore") as memory:
@@ -208,12 +208,13 @@ class Backups:
         settings = self._of.settings
         try:
             first, _, users = settings.users_restored.read_bytes().partition(b"\n")
-            restored = json.loads((settings.gateway_files / contents.RESTORED).read_bytes())
-            came = bool(json.loads(first)["id"] == restored["id"])
+            ready = msgspec.json.decode(first, type=Ready)
+            came = bool(json.loads((settings.gateway_files / contents.RESTORED).read_bytes())["id"] == ready.id)
         except (OSError, ValueError, KeyError, TypeError):
             came = False
         if came:
             durable.write(settings.users, users)
+            self._of.audit.note(ready.user, ready.address, "restored from a backup", "", ready.named)
         settings.users_restored.unlink(missing_ok=True)
         return came
 
@@ -227,39 +228,3 @@ def file_name(header: Header) -> str:
     """What a browser calls the file."""
     name = "".join(each if each.isascii() and each.isalnum() else "-" for each in header.name).strip("-") or "gateway"
     return f"{name}-{time.strftime('%Y%m%d-%H%M', time.gmtime(header.made))}.backup"
-
-
-def _judge_users(kept: contents.Kept) -> None:
-    """Raises BadBackup for users with whom nobody could go on."""
-    roles = {role.name for role in Role if role is not Role.anyone}
-    names = [one.name for one in kept.users]
-    sound = all(NAME.fullmatch(one.name) and one.role in roles and one.hash.startswith(HASHED) for one in kept.users)
-    if not sound or len(set(names)) != len(names) or len(names) > USERS_MAX:
-        raise BadBackup(Cause.unusable, "its list of users makes no sense")
-    if not any(one.role == Role.admin.name for one in kept.users):
-        raise BadBackup(Cause.unusable, "no admin is among its users")
-
-
-def _config(state: contents.State) -> Config:
-    if contents.CONFIGURATION not in state:
-        raise BadBackup(Cause.unusable, "no configuration is in it")
-    try:
-        return configuration.parse(state[contents.CONFIGURATION].content, contents.CONFIGURATION)
-    except configuration.ConfigError as error:
-        told = "; ".join(f"{fault.key}: {fault.what}" for fault in error.faults[:3])
-        raise BadBackup(Cause.unusable, f"this gateway refuses the configuration in it: {told}") from None
-
-
-def _authority(state: contents.State) -> str:
-    """The fingerprint of the authority in it; empty: none. Raises BadBackup for a key that is not the certificate's."""
-    pair = [state.get(name) for name in ("authority.pem", "authority.key")]
-    if pair == [None, None]:
-        return ""
-    try:
-        text, key = (each.content if each else b"" for each in pair)
-        certificate = x509.load_pem_x509_certificate(text)
-        if serialization.load_pem_private_key(key, None).public_key() != certificate.public_key():
-            raise ValueError("the key is another one's")
-    except (ValueError, TypeError, UnsupportedAlgorithm) as wrong:
-        raise BadBackup(Cause.unusable, f"the authority in it cannot be used: {wrong}") from None
-    return fingerprint(certificate)

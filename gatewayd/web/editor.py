@@ -140,6 +140,13 @@ class Editor:
         return faults
 
 
+def with_keys(text: bytes, wanted: Mapping[str, Any]) -> bytes:
+    """The configuration with these keys, and its comments. For a text that was read as a configuration already."""
+    document = tomlkit.parse(text)
+    _set_keys(document, wanted)
+    return tomlkit.dumps(document).encode()
+
+
 def _set_keys(document: tomlkit.TOMLDocument, wanted: Mapping[str, Any]) -> None:
     for key, value in wanted.items():
         *path, last = key.split(".")

@@ -7,11 +7,12 @@ exactly that.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from gatewayd.config_tables import Network
 from gatewayd.web.editor import Author, Fault
 from gatewayd.web.steward import NotGranted, wish
 
@@ -59,6 +60,17 @@ def _as_wish(settings: Mapping[str, Any]) -> dict[str, Any]:
     """As stewardd takes it: static settings only where they are static."""
     plain = {key.removeprefix("network."): value for key, value in settings.items()}
     return plain if plain["mode"] == "static" else {"mode": plain["mode"], "ntp": plain["ntp"]}
+
+
+def settings_of(network: Network) -> dict[str, Any]:
+    """By key of the configuration, as `begin` takes them."""
+    plain = {f"network.{key}": value for key, value in asdict(network).items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+
+def differ(one: Network, other: Network) -> bool:
+    """Whether one applied in place of the other changes anything."""
+    return _as_wish(settings_of(one)) != _as_wish(settings_of(other))
 
 
 async def confirm(of: Webd, author: Author) -> list[Fault]:

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trio
 
+from gatewayd import config as configuration
 from gatewayd.backup import contents
 from gatewayd.backup.container import BadBackup, Cause, Header, seal, unseal
 from gatewayd.services.authority import Authority
@@ -19,6 +21,7 @@ from gatewayd.services.ledger.schema import MIGRATIONS
 from gatewayd.web import ledger_look
 from gatewayd.web.routes import BODY_MAX_BYTES, Role
 from gatewayd.web.steward import NotGranted
+from hal.network_files import parse_trial
 from tests.hal.test_stewardd import Steward
 from tests.web.door import PASSWORD, Answer, Door
 
@@ -141,6 +144,53 @@ async def test_a_file_that_is_not_taken_is_named_and_changes_nothing(tmp_path: P
     assert (await door.call("POST", f"/api/v1/restore/{'0' * 32}", token)).status == 404
     assert tree(steward.state) == before
     assert steward.called() == []
+
+
+OWN_NETWORK = '[network]\nmode = "static" # the cabinet\naddress = "192.0.2.9/24"\nrouter = ""\n'
+LATER_NETWORK = '[network]\nmode = "static"\naddress = "192.0.2.77/24"\nrouter = ""\n'
+
+
+async def test_other_network_settings_are_only_tried(tmp_path: Path, steward: Steward) -> None:
+    """What the page promises of every change of the network: who does not confirm it keeps what was."""
+    furnish(steward.state)
+    file = steward.state / "gateway.toml"
+    file.write_text(WITH_COMMENT + OWN_NETWORK)
+    door = door_of(tmp_path, steward)
+    token = (await door.tokens())[Role.admin]
+    backup = await made(door, token)
+    file.write_text(WITH_COMMENT.replace("room-1", "room-2") + LATER_NETWORK)
+    looked = await door.webd.backups.look(backup, PASSPHRASE)
+    done = await door.knock("POST", "/backup/restore/apply", {"id": looked.id}, token)
+    assert (done.status, "192.0.2.9" in done.text, "data-countdown" in done.text) == (200, True, True), done.text
+    restored = configuration.parse(file.read_bytes(), "f")
+    assert (restored.gateway.name, restored.network.address) == ("plant-room-1", "192.0.2.77/24")
+    assert "# the cabinet" in file.read_text()
+    trial = parse_trial((steward.run / "network.json").read_text())
+    assert str(trial.settings.address) == "192.0.2.9/24"
+    token, _ = door.webd.sessions.begin("admin", trio.current_time())
+    assert (await door.knock("POST", "/network/confirm", {}, token)).status == 303
+    assert configuration.parse(file.read_bytes(), "f").network.address == "192.0.2.9/24"
+
+
+async def test_a_gateway_that_takes_the_place_of_another_takes_its_address_at_once(
+    tmp_path: Path, steward: Steward
+) -> None:
+    furnish(steward.state)
+    file = steward.state / "gateway.toml"
+    file.write_text(WITH_COMMENT + OWN_NETWORK)
+    door = door_of(tmp_path, steward)
+    backup = await made(door, (await door.tokens())[Role.admin])
+    door.webd.settings.users.unlink()
+    file.write_text("")
+    body, kind = sent_form(backup, PASSPHRASE)
+    page = await door.call("POST", "/claim/restore", "", body, kind)
+    assert "this page is at 192.0.2.9 then" in page.text
+    looked = door.webd.backups._looked
+    assert looked is not None
+    done = await door.knock("POST", "/claim/restore/apply", {"id": looked.id})
+    assert (done.status, "is now at 192.0.2.9" in done.text) == (200, True), done.text
+    assert file.read_text() == WITH_COMMENT + OWN_NETWORK
+    assert not (steward.run / "network.json").exists()
 
 
 async def test_a_backup_without_an_admin_is_refused(tmp_path: Path, steward: Steward) -> None:

@@ -66,11 +66,11 @@ class Examined(msgspec.Struct):
 
 
 def _examined(looked: Looked) -> Examined:
-    header, ledger = looked.header, looked.ledger
+    header, ledger = looked.backup.header, looked.backup.ledger
     return Examined(
-        looked.id, header.name, header.made, header.firmware, [one.name for one in looked.kept.users],
-        len(looked.config.charge_points), ledger.transactions, ledger.running, ledger.highest_id, ledger.acks,
-        looked.authority, [Differs(one.key, one.old, one.new) for one in looked.differences],
+        looked.id, header.name, header.made, header.firmware, [one.name for one in looked.backup.kept.users],
+        len(looked.backup.config.charge_points), ledger.transactions, ledger.running, ledger.highest_id, ledger.acks,
+        looked.backup.authority, [Differs(one.key, one.old, one.new) for one in looked.differences],
     )  # fmt: skip
 
 
@@ -102,12 +102,12 @@ async def restore(request: Request) -> Response:
     return await _restore(request, author(request))
 
 
-async def _restore(request: Request, by: Author) -> Response:
+async def _restore(request: Request, by: Author, *, claiming: bool = False) -> Response:
     looked = of(request).backups.looked(request.path_params["id"])
     if looked is None:
         raise Refused(404, "no backup of this id waits", "Look at one first.")
     try:
-        await of(request).backups.apply(by, looked)
+        await of(request).backups.apply(by, looked, claiming=claiming)
     except NotGranted as why:
         raise _refused(why, "the backup is not restored, and nothing has changed") from None
     return nothing()
@@ -121,7 +121,7 @@ async def look_at_claim(request: Request) -> Response:
 async def restore_at_claim(request: Request) -> Response:
     if of(request).users.claimed():
         raise Refused(409, "this gateway has been claimed", "Sign in.")
-    return await _restore(request, ("", entry.address(request)))
+    return await _restore(request, ("", entry.address(request)), claiming=True)
 
 
 def _refused(why: NotGranted, what: str) -> Refused:
@@ -136,7 +136,8 @@ ROUTES = (
           described=Described("Look at a backup: nothing changes yet. What is wrong with the file says `faults`",
                               Brought, Examined, takes_media_type=FORM)),
     Route("/api/v1/restore/{id}", restore, Role.admin, "POST", name="api_restore_apply",
-          described=Described("Put the backup in force that was looked at. All sessions end", status=204,
+          described=Described("Put the backup in force that was looked at. All sessions end. Other network settings "
+                              "are only on trial, as by `PUT /api/v1/network`", status=204,
                               refusals=(409,))),
     Route("/api/v1/claim/restore", look_at_claim, Role.anyone, "POST", name="api_claim_restore", unclaimed=True,
           body_max_bytes=UPLOAD_MOST_BYTES,

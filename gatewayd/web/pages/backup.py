@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gatewayd.backup.container import FILE_MOST_BYTES, PASSPHRASE_SHORTEST, BadBackup
-from gatewayd.web import entry
+from gatewayd.config_tables import Network
+from gatewayd.web import entry, network_trial
 from gatewayd.web.backups import Looked
 from gatewayd.web.editor import Author
 from gatewayd.web.guard import form, signed_out, upload
@@ -52,7 +53,7 @@ async def look_at_backup(request: Request) -> Response:
         looked = await _look(request)
     except BadBackup as why:
         return _page(request, restore=change.sentence(str(why)), status=422)
-    return _differences(request, looked, "/backup/restore/apply", "/backup")
+    return _differences(request, looked, "/backup/restore/apply", "/backup", claiming=False)
 
 
 async def _look(request: Request) -> Looked:
@@ -60,27 +61,33 @@ async def _look(request: Request) -> Looked:
     return await of(request).backups.look(file or b"", (await form(request)).get("passphrase", ""))
 
 
-def _differences(request: Request, looked: Looked, action: str, back: str) -> Response:
+def _differences(request: Request, looked: Looked, action: str, back: str, *, claiming: bool) -> Response:
+    now, then = of(request).gateway.config().network, looked.backup.config.network
     response: Response = of(request).rendering.page(
-        request, "restore.html", facts=_facts(looked), looked=looked, action=action, back=back,
-        new_place=any(one.key.startswith(("network.", "web.")) for one in looked.differences),
+        request, "restore.html", facts=_facts(looked), looked=looked, action=action, back=back, claiming=claiming,
+        new_network=network_trial.differ(now, then), address=_address(then),
     )  # fmt: skip
     return response
 
 
+def _address(network: Network) -> str:
+    """By which the page is found with these settings; empty: a DHCP server gives it."""
+    return network.address.partition("/")[0] if network.mode == "static" else ""
+
+
 def _facts(looked: Looked) -> list[tuple[str, str]]:
-    header, ledger = looked.header, looked.ledger
+    header, ledger = looked.backup.header, looked.backup.ledger
     return [
         (_("Of the gateway"), header.name),
-        (_("Made"), moment.clock(header.made, looked.config.gateway.time_zone)),
+        (_("Made"), moment.clock(header.made, looked.backup.config.gateway.time_zone)),
         (_("Firmware"), header.firmware),
-        (_("Charge points"), str(len(looked.config.charge_points))),
-        (_("Users"), str(len(looked.kept.users))),
+        (_("Charge points"), str(len(looked.backup.config.charge_points))),
+        (_("Users"), str(len(looked.backup.kept.users))),
         (_("Transactions"), str(ledger.transactions) if not ledger.running else ngettext(
             "%(all)s, %(num)s of them was running", "%(all)s, %(num)s of them were running",
             ledger.running, all=ledger.transactions)),
         (_("Highest transaction id"), str(ledger.highest_id)),
-        (_("Authority (SHA-256)"), looked.authority or "—"),
+        (_("Authority (SHA-256)"), looked.backup.authority or "—"),
     ]  # fmt: skip
 
 
@@ -89,17 +96,21 @@ async def restore_backup(request: Request) -> Response:
     return await _apply(request, change.author(request))
 
 
-async def _apply(request: Request, author: Author) -> Response:
+async def _apply(request: Request, author: Author, *, claiming: bool = False) -> Response:
     backups = of(request).backups
     looked = backups.looked((await form(request)).get("id", ""))
     if looked is None:
         raise Refused(409, "no backup waits to be restored", "Choose the file once more, and look at the differences.")
+    before, then = of(request).gateway.config().network, looked.backup.config.network
     try:
-        await backups.apply(author, looked)
+        await backups.apply(author, looked, claiming=claiming)
     except NotGranted as why:
         raise Refused(409, "the backup is not restored, and nothing has changed", change.sentence(str(why))) from None
     request.state.session, request.state.role = None, Role.anyone
-    return signed_out(of(request).rendering.page(request, "restored.html", name=looked.header.name), request)
+    return signed_out(of(request).rendering.page(
+        request, "restored.html", name=looked.backup.header.name, trial=network_trial.trial(of(request)),
+        new_network=network_trial.differ(before, then), claiming=claiming, address=_address(then),
+    ), request)  # fmt: skip
 
 
 async def claim_by_backup(request: Request) -> Response:
@@ -120,14 +131,14 @@ async def look_at_claim(request: Request) -> Response:
         looked = await _look(request)
     except BadBackup as why:
         return _claim(request, change.sentence(str(why)), 422)
-    return _differences(request, looked, "/claim/restore/apply", "/claim")
+    return _differences(request, looked, "/claim/restore/apply", "/claim", claiming=True)
 
 
 async def restore_at_claim(request: Request) -> Response:
     """The yes to it, from whoever was let in to bring the file."""
     if of(request).users.claimed():
         raise Refused(409, "this gateway has been claimed", "Sign in.", leads_to="/login")
-    return await _apply(request, ("", entry.address(request)))
+    return await _apply(request, ("", entry.address(request)), claiming=True)
 
 
 ROUTES = (
