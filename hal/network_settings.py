@@ -12,7 +12,9 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValu
 from typing import Final
 
 MAX_SERVERS: Final = 3
-"""Name servers and time servers each: the resolver asks no more than three."""
+"""Name servers: the resolver asks no more than three."""
+MAX_TIME_SERVERS: Final = 4
+"""Four are enough to outvote a wrong one; the configuration allows as many."""
 
 _HOST: Final = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
@@ -49,8 +51,8 @@ def parse(table: object) -> NetworkSettings:
     mode = table.get("mode", "dhcp")
     if mode not in ("dhcp", "static"):
         raise ValueError("network.mode: neither dhcp nor static")
-    dns = tuple(_ipv4("dns", server) for server in _texts(table, "dns"))
-    ntp = tuple(_host(server) for server in _texts(table, "ntp"))
+    dns = tuple(_ipv4("dns", server) for server in _texts(table, "dns", MAX_SERVERS))
+    ntp = tuple(_host(server) for server in _texts(table, "ntp", MAX_TIME_SERVERS))
     if mode == "dhcp":
         return NetworkSettings("dhcp", dns=dns, ntp=ntp)
     address = _interface(table.get("address"))
@@ -102,10 +104,10 @@ def _host(value: str) -> str:
     return value
 
 
-def _texts(table: Mapping[str, object], key: str) -> list[str]:
+def _texts(table: Mapping[str, object], key: str, most: int) -> list[str]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError(f"network.{key}: not a list of texts")
-    if len(value) > MAX_SERVERS:
-        raise ValueError(f"network.{key}: more than {MAX_SERVERS}")
+    if len(value) > most:
+        raise ValueError(f"network.{key}: more than {most}")
     return value

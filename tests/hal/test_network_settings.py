@@ -28,6 +28,10 @@ def test_static() -> None:
     assert settings.ntp == ("ntp.example.org", "192.168.1.9")
 
 
+def test_as_many_time_servers_as_the_configuration_allows() -> None:
+    assert len(parse({"ntp": ["a.example", "b.example", "c.example", "d.example"]}).ntp) == 4
+
+
 def test_static_keys_do_not_matter_under_dhcp() -> None:
     assert parse({"mode": "dhcp", "address": "nonsense", "router": "nonsense"}) == NetworkSettings("dhcp")
 
@@ -68,6 +72,7 @@ def test_round_trip(table: dict[str, object]) -> None:
         ({"dns": ["one"]}, "dns"),
         ({"dns": [1]}, "dns"),
         ({"dns": ["9.9.9.9"] * 4}, "dns"),
+        ({"ntp": ["ntp.example.org"] * 5}, "ntp"),
         ({"ntp": ["a b"]}, "ntp"),
         ({"ntp": ["-x"]}, "ntp"),
         ({"ntp": ["time.example\nserver evil"]}, "ntp"),
