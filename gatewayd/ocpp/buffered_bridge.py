@@ -45,6 +45,9 @@ KEPT = NEVER_DROPPED | {
     "SignedFirmwareStatusNotification",
 }
 """Actions that the central system is to hear of, each one; of BootNotification and StatusNotification the newest."""
+ACKNOWLEDGED = KEPT - NEVER_DROPPED | {"Heartbeat", STATUS}
+"""Actions whose answer says no more than that they were heard: a central system that was silent for `TOLD_TIMEOUT_S`
+is spared giving it."""
 NOT_HERE = frozenset({"SignCertificate"})
 """Only the central system can answer these: its authority is not ours."""
 AWAY = "the central system is away"
@@ -54,6 +57,9 @@ AWAY = "the central system is away"
 class BufferedBridge(TellingBridge):
     """The state of one bridged connection whose central system may be away."""
 
+    unsure: dict[str, Passed] = field(default_factory=dict)
+    """By id: what was passed on, and answered here because the central system was silent. If that answers this or
+    what was said later, it had it; if its link breaks first, it is told again."""
     here: dict[str, tuple[frames.Call, str, str]] = field(default_factory=dict)
     """Ids of its Calls that are answered here → the Call, its text, and which state it tells."""
     _welcome: dict[str, float] = field(default_factory=dict)
@@ -109,7 +115,12 @@ class BufferedBridge(TellingBridge):
         self._pump(now)
 
     def _take_back(self) -> list[tuple[frames.Call, str]]:
-        """What the central system did not answer, and will not any more."""
+        """What the central system did not answer, and will not any more. What was answered for it may never have come
+        there: it is kept."""
+        unsure, self.unsure = self.unsure, {}
+        for each in unsure.values():
+            if each.call.action in KEPT:
+                self._keep(each.call.action, each.text, 0, self.charge_point.bank.site.now)
         passed, self.passed = self.passed, {}
         ahead, self.ahead = self.ahead, deque()
         for timeout in [each.timeout for each in passed.values()] + [each.timeout for each in ahead]:
@@ -126,6 +137,7 @@ class BufferedBridge(TellingBridge):
                 self._starting(frame, now)
             Bridge.upstream_received(self, text, now)
             return
+        self._alive(frame.id)
         told = self.told
         if told is not None and frame.id == told.id:
             self.charge_point.bank.site.advance(now)
@@ -143,6 +155,15 @@ class BufferedBridge(TellingBridge):
             return
         Bridge.upstream_received(self, text, now)
         self._go_on(now)
+
+    def _alive(self, call_id: str | None) -> None:
+        """It answers this: so it has heard what was said up to then."""
+        if call_id in self.unsure:
+            while next(iter(self.unsure)) != call_id:
+                del self.unsure[next(iter(self.unsure))]
+            del self.unsure[call_id]
+        elif call_id in self.passed or (self.told is not None and self.told.id == call_id):
+            self.unsure.clear()
 
     def _authorized(self, call: frames.Call, frame: frames.CallResult, now: float) -> None:
         """Remember a tag that the central system accepts."""
@@ -273,7 +294,13 @@ class BufferedBridge(TellingBridge):
         if call.action in AWAITED:
             self._give_up_link()
             return
-        self.passed.pop(call.id, None)
+        passed = self.passed.pop(call.id)
+        if call.action in ACKNOWLEDGED:
+            self.unsure[call.id] = passed
+            if len(self.unsure) > REMEMBERED_MAX:
+                del self.unsure[next(iter(self.unsure))]
+            self._told_before.append(call.id)
+            self._answer_here(call, passed.text, now)
         self._go_on(now)
 
     def _answer_here(self, call: frames.Call, text: str, now: float) -> None:
@@ -314,7 +341,9 @@ class BufferedBridge(TellingBridge):
         if call is None or not self._open:
             return
         journal = cp.bank.site.journal
-        if about:
+        if call_id in self.unsure:
+            pass  # its central system may have it
+        elif about:
             cp.standing.said(about, text, journal, heard=False)
         elif call.action in KEPT:
             own = 0

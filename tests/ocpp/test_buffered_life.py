@@ -1,7 +1,7 @@
 """A bridged charge point and a central system that comes, goes, hangs, errs and answers twice, by chance (ocpp.md).
 
-Whatever happens, when the central system is well again it has every transaction once, from its start to its stop, and
-one Call was open at a time.
+Whatever happens, when the central system is well again it has every transaction once, from its start to its stop, it
+has every meter value that was acknowledged, or the loss was counted, and one Call was open at a time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tests.ocpp.bridged import BOOT
 from tests.ocpp.buffered import DECIDED_S, Buffered, buffered
 
 STEPS, DROPS = 300, 0.03
-ANSWERED_MAX_S = AHEAD_TIMEOUT_S + TOLD_TIMEOUT_S + 2 * DECIDED_S
-"""The central system has its time, then the BMS, which may be deciding on something else."""
+ANSWERED_MAX_S = AHEAD_TIMEOUT_S + TOLD_TIMEOUT_S + DECIDED_S + 1
+"""The central system has its time, then the BMS; looked at once a second."""
 NEVER_LOST = ("StartTransaction", "StopTransaction")
 
 
@@ -32,11 +32,15 @@ class Life:
     kit: Kit
     end: Buffered
     random: Random
+    calm: float = 0.0
+    """0..1; links last the longer."""
     there: bool = False
     mood: str = "well"
-    """`well`, `hung` (answers no transaction), `sour` (answers those with errors)."""
+    """`well`, `hung` (answers no transaction), `sour` (answers those with errors), `deaf` (answers nothing)."""
     open_up: list[Any] = field(default_factory=list)
     """Calls that the central system has not answered."""
+    told_at: dict[str, float] = field(default_factory=dict)
+    """By their ids: after `TOLD_TIMEOUT_S` nobody waits for its answer, and the next may be said."""
     started: dict[int, int] = field(default_factory=dict)
     """meterStart → the central system's id."""
     stopped: dict[int, int] = field(default_factory=dict)
@@ -45,11 +49,16 @@ class Life:
     """meterStart → the charge point's id."""
     ended: dict[int, int] = field(default_factory=dict)
     """The charge point's id → meterStop."""
+    metered: list[int] = field(default_factory=list)
+    """What the meter said, whenever that was acknowledged."""
+    read: set[int] = field(default_factory=set)
+    """What the central system has of that."""
     asked: dict[str, int] = field(default_factory=dict)
     """Ids of StartTransactions without an answer → meterStart."""
     most_open: int = 0
     count: int = 0
     calls: int = 0
+    reading: int = 0
     said: str = ""
     """Id of its last Call that is not a StartTransaction."""
     spoken: str = ""
@@ -61,9 +70,11 @@ class Life:
     def step(self) -> None:
         mine = (self.start, self.meter, self.stop, self.authorize, self.status)
         theirs = (self.answer, self.answer, self.answer, self.time, self.time, self.comes_or_goes, self.temper)
-        if self.random.random() < DROPS:
+        if self.random.random() < DROPS * (1 - self.calm):
             self.drops()
         step = self.random.choice(mine + theirs)
+        if step == self.comes_or_goes and self.there and self.random.random() < self.calm:
+            return
         if step not in mine or self.answered():
             step()
         self.look()
@@ -83,11 +94,14 @@ class Life:
             frame = json.loads(text)
             if frame[0] == 2 and self.there:
                 self.open_up.append(frame)
-                self.most_open = max(self.most_open, len(self.open_up))
+                self.told_at[frame[1]] = self.kit.now
+                young = [each for each in self.open_up if self.kit.now < self.told_at[each[1]] + TOLD_TIMEOUT_S]
+                self.most_open = max(self.most_open, len(young))
         if self.end.hung_up() is not None and self.there:
             self.goes()
         if self.answered():
             self.waits_since = None
+            self.acknowledged()
             if isinstance(self.end.answer_to(self.said), list) and "StopTransaction" in self.spoken:
                 self.said += "'"  # refused: again
                 self.end.say(self.spoken.replace(self.said[:-1], self.said, 1))
@@ -102,6 +116,12 @@ class Life:
                 meter = self.asked.pop(unique_id)
                 if isinstance(answer, dict):
                     self.mine[meter] = answer["transactionId"]
+
+    def acknowledged(self) -> None:
+        """Its last Call was answered: if that was a meter value, it has said it once and for all."""
+        if '"MeterValues"' in self.spoken and self.end.answer_to(self.said) == {}:
+            self.metered.append(value_in(json.loads(self.spoken)[3]))
+            self.spoken = ""
 
     # --- the charge point -----------------------------------------------------------------------------------
 
@@ -148,7 +168,8 @@ class Life:
     def meter(self) -> None:
         number = self.running()
         if number is not None:
-            sample = {"timestamp": self.kit.stamp(), "sampledValue": [{"value": str(1000 * self.count + 1)}]}
+            self.reading += 1
+            sample = {"timestamp": self.kit.stamp(), "sampledValue": [{"value": str(self.reading)}]}
             self.say("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [sample]})
 
     def stop(self) -> None:
@@ -178,13 +199,13 @@ class Life:
         self.end.centre_goes()
 
     def temper(self) -> None:
-        self.mood = self.random.choice(("well", "well", "hung", "sour"))
+        self.mood = self.random.choice(("well", "well", "hung", "sour", "deaf"))
 
     def answer(self) -> None:
         if not self.open_up:
             return
         call = self.open_up[0]
-        if call[2] in NEVER_LOST and self.mood == "hung":
+        if self.mood == "deaf" or (call[2] in NEVER_LOST and self.mood == "hung"):
             return
         self.open_up.pop(0)
         if call[2] in NEVER_LOST and self.mood == "sour":
@@ -196,6 +217,8 @@ class Life:
     def worked(self, action: str, payload: Any) -> Any:
         if action == "Authorize":
             return {"idTagInfo": {"status": "Accepted"}}
+        if action == "MeterValues":
+            self.read.add(value_in(payload))
         number = 70
         if action == "StartTransaction":
             number = self.started.setdefault(payload["meterStart"], 70 + len(self.started))
@@ -223,10 +246,15 @@ class Life:
                 self.answer()
 
 
-@pytest.mark.parametrize("seed", range(10))
+def value_in(payload: Any) -> int:
+    """Of a MeterValues with one."""
+    return int(payload["meterValue"][0]["sampledValue"][0]["value"])
+
+
+@pytest.mark.parametrize("seed", [*range(10), 177])
 def test_every_transaction_stands_in_its_books_once(seed: int) -> None:
     kit, end = buffered()
-    life = Life(kit, end, Random(seed))
+    life = Life(kit, end, random := Random(seed), random.random())
     end.send("BootNotification", BOOT)
     for _ in range(STEPS):
         life.step()
@@ -237,4 +265,5 @@ def test_every_transaction_stands_in_its_books_once(seed: int) -> None:
     mine = {meter: life.ended.get(number) for meter, number in life.mine.items()}
     theirs = {meter: life.stopped.get(number) for meter, number in life.started.items()}
     assert theirs == mine
+    assert len(set(life.metered) - life.read) == kit.site.backlog.lost
     assert len(kit.site.backlog) == 0

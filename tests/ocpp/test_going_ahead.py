@@ -196,3 +196,67 @@ def test_a_charge_point_that_asks_without_end_fills_no_memory() -> None:
     assert len(end.bridge.passed) == REMEMBERED_MAX
     kit.run_for(TOLD_TIMEOUT_S)
     assert end.bridge.passed == {}
+
+
+# --- what it may have heard ---------------------------------------------------------------------------------------
+
+
+def unanswered(action: str) -> tuple[Kit, Buffered, Any]:
+    """A charge point of whose Call its central system heard, or not: there was no answer. What it was told then."""
+    kit, end = buffered()
+    end.centre_comes()
+    end.exchange("BootNotification", BOOT, boot_answer(kit, "Accepted"), "b")
+    payload = {
+        "Heartbeat": {},
+        "MeterValues": {"connectorId": 1, "meterValue": [{"timestamp": kit.stamp(), "sampledValue": [{"value": "7"}]}]},
+        "StatusNotification": {"connectorId": 1, "errorCode": "NoError", "status": "Preparing"},
+    }[action]
+    assert end.send(action, payload, "u") is None
+    end.up()
+    kit.run_for(TOLD_TIMEOUT_S)
+    return kit, end, end.answer_to("u")
+
+
+@pytest.mark.parametrize("action", ["Heartbeat", "MeterValues", "StatusNotification"])
+def test_what_promises_nothing_is_answered_here_when_its_central_system_is_silent(action: str) -> None:
+    _, end, answer = unanswered(action)
+    assert answer is not None
+    assert end.hung_up() is None
+    end.down()
+    end.centre_says('[3,"u",{}]')
+    assert end.down() == [], "it has one answer"
+
+
+def test_meter_values_that_passed_and_were_not_answered_are_told_again_when_the_link_was_dead() -> None:
+    kit, end, _ = unanswered("MeterValues")
+    assert end.up() == [], "on this link its answer may still come"
+    end.centre_goes()
+    assert [each.action for each in kit.site.backlog.of(1)] == ["MeterValues"]
+    end.centre_comes()
+    assert [call.action for call in end.drain()] == ["BootNotification", "MeterValues"]
+
+
+def test_so_they_are_when_the_charge_point_goes_with_it() -> None:
+    kit, end, _ = unanswered("MeterValues")
+    end.disconnect()
+    assert [each.action for each in kit.site.backlog.of(1)] == ["MeterValues"]
+
+
+@pytest.mark.parametrize("said", ['[3,"u",{}]', '[3,"later",{}]'], ids=["late", "to another"])
+def test_a_central_system_that_answers_has_heard_what_came_before(said: str) -> None:
+    kit, end, _ = unanswered("MeterValues")
+    end.say('[2,"later","Heartbeat",{}]')
+    end.centre_says(said)
+    end.centre_goes()
+    assert len(kit.site.backlog) == 0
+
+
+def test_what_it_answers_late_says_nothing_of_what_came_after() -> None:
+    kit, end, _ = unanswered("MeterValues")
+    end.say('[2,"v","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Charging"}]')
+    kit.run_for(TOLD_TIMEOUT_S)
+    end.meter(8, 0, "after")
+    kit.run_for(TOLD_TIMEOUT_S)
+    end.centre_says('[3,"v",{}]')
+    end.centre_goes()
+    assert [json.loads(each.text)[1] for each in kit.site.backlog.of(1)] == ["after"]
