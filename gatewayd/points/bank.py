@@ -148,20 +148,25 @@ class Bank:
 
     def read(self, address: int, quantity: int) -> bytes:
         """`quantity` registers from `address`, big-endian. Raises IllegalAddress."""
-        if self.records.changed:
+        records = self.records
+        if records.changed:
             self._absorb()
-        if self.records.counted:
+        if records.counted:
             self._refresh_counters()
-        state = self._state
-        first, last = address // BLOCK, (address + quantity - 1) // BLOCK
-        if last >= len(state):
+        end = address + quantity
+        state, first, behind = self._state, address // BLOCK, (end - 1) // BLOCK + 1
+        if behind > len(state):
             raise IllegalAddress
-        for block in range(first, last + 1):
-            if state[block] != FRESH:
-                if state[block] == NOT_SERVED:
-                    raise IllegalAddress
+        if state.count(FRESH, first, behind) != behind - first:
+            self._refresh_stale(first, behind)
+        return bytes(self._registers[2 * address : 2 * end])
+
+    def _refresh_stale(self, first: int, behind: int) -> None:
+        for block in range(first, behind):
+            if self._state[block] == NOT_SERVED:
+                raise IllegalAddress
+            if self._state[block] == STALE:
                 self._refresh(block)
-        return bytes(self._registers[2 * address : 2 * (address + quantity)])
 
     def read_bits(self, address: int, quantity: int) -> bytes:
         """`quantity` coils from `address`, packed as FC1 answers them. Raises IllegalAddress."""

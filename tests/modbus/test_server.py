@@ -187,6 +187,31 @@ def test_segments_make_no_difference(pdus: list[bytes], cuts: list[int]) -> None
     assert got == TcpSession(Site().server, CLIENT, NOW).receive(stream, NOW)
 
 
+@given(
+    st.sampled_from([1, 3, 4, 5, 6, 7, 255]),
+    st.sampled_from([0, 7, 8, 77]),
+    st.one_of(st.integers(0, 0xFFFF), st.integers(SERVED_BELOW - 130, SERVED_BELOW)),
+    st.one_of(st.integers(0, 130), st.integers(0, 0xFFFF)),
+)
+def test_a_request_that_comes_whole_goes_a_shorter_way_to_the_same_answer(
+    function: int, unit: int, address: int, quantity: int
+) -> None:
+    """One that comes in two pieces goes the long way."""
+
+    def received(*pieces: bytes) -> tuple[object, ...]:
+        heard: list[tuple[int, bytes, bytes | None]] = []
+        exchanges = Exchanges("tcp")
+        exchanges.onlooker = lambda _exchanges, _client, of, pdu, answer: heard.append((of, pdu, answer))
+        site = Site(exchanges=exchanges)
+        session = TcpSession(site.server, CLIENT, NOW)
+        answers = b"".join(session.receive(piece, NOW + 1) for piece in pieces)
+        of_session = session.last_request, session.last_request_s, session.requests, session.promise, session.deadline
+        return answers, heard, exchanges.answered, site.counted, of_session
+
+    whole = adu(pack(">BHH", function, address, quantity), unit=unit)
+    assert received(whole) == received(whole[:9], whole[9:])
+
+
 def test_what_comes_before_a_fault_is_answered() -> None:
     session = TcpSession(Site().server, CLIENT, NOW)
     assert session.receive(adu(READ) + b"GET / HTTP/1.1\r\n\r\n", NOW) == adu(b"\x03\x02\x00\x07")
