@@ -141,7 +141,7 @@ class Gateway:
                     log.warning("%s; choose another port, or -1 for none", error)
             await self._serve_line()
             await self._serve_programs()
-            announce(self._paths, self._ports)
+            self._announce()
             self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
             self.site.ready = True
             self.site.touch()
@@ -206,6 +206,9 @@ class Gateway:
         sockets = sockets or bind(name, *wanted)
         self._ports[name] = sockets[0].getsockname()[1]
         await self._running.start(self._services, name, self._service(name, sockets), wanted)
+
+    def _announce(self) -> None:
+        announce(self._paths, self._ports, served.open_ports(self._config, self._ports))
 
     async def _serve_line(self) -> None:
         """Start Modbus RTU as configured, in place of what runs. A missing port is no reason not to be ready."""
@@ -331,7 +334,7 @@ class Gateway:
                 self.site.trouble(name, there=self._ports[name] is None and served.SERVED[name](config) is not None)
         if served.RTU_RESTARTED_BY & changes.tables:
             await self._serve_line()
-        announce(self._paths, self._ports)
+        self._announce()
         self.site.trouble(CONFIGURATION, there=False)
         if not taken:
             keep_good(self._paths, config)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 import trio
@@ -63,6 +64,23 @@ SERVED: dict[str, Callable[[Config], tuple[str, int] | None]] = {
     "metrics": _metrics_place,
 }
 """Service by its name in `ports.json` → where it listens, None = off."""
+
+
+def open_ports(config: Config, ports: Mapping[str, int | None]) -> dict[str, int]:
+    """Those of the `ports` that are bound, by their names in `ports.json`, that other machines are to reach."""
+    places = {name: place(config) for name, place in SERVED.items()}
+    return {
+        name: port
+        for name, place in places.items()
+        if place is not None and (port := ports[name]) is not None and not _this_machine_only(place[0])
+    }
+
+
+def _this_machine_only(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def nobody_asked_for(name: str, config: Config) -> bool:

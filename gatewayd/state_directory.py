@@ -12,6 +12,7 @@ from pathlib import Path
 from gatewayd.backup.contents import RESTORED
 from gatewayd.config import ConfigError, parse
 from gatewayd.config_tables import Config
+from hal.contract import OPEN_PORTS, open_ports_text
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +92,18 @@ def keep_good(paths: Paths, config: Config) -> None:
         log.warning("%s is not kept: %s", paths.last_good, error)
 
 
-def announce(paths: Paths, ports: Mapping[str, int | None]) -> None:
-    """`ports.json`, whole or not at all; a disk that takes nothing does not stop the gateway (R5)."""
-    new = paths.ports.with_suffix(".new")
+def announce(paths: Paths, ports: Mapping[str, int | None], reachable: Mapping[str, int]) -> None:
+    """`ports.json`; and, where there is a directory for it, which of them the packet filter is to let others reach."""
+    _publish(paths.ports, json.dumps(ports) + "\n")
+    if paths.run is not None:
+        _publish(paths.run / Path(OPEN_PORTS).name, open_ports_text(reachable))
+
+
+def _publish(path: Path, text: str) -> None:
+    """Whole or not at all; a disk that takes nothing does not stop the gateway (R5)."""
+    new = path.with_suffix(".new")
     try:
-        new.write_text(json.dumps(ports) + "\n", encoding="utf-8")
-        os.replace(new, paths.ports)
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
     except OSError as error:
-        log.error("%s cannot be written: %s", paths.ports, error.strerror)
+        log.error("%s cannot be written: %s", path, error.strerror)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -47,6 +48,12 @@ BUTTON_FACTS: Final = "button.json"
 NETWORK_FACTS: Final = "/run/netd/network.json"
 """What netd publishes, written by rename."""
 
+OPEN_PORTS: Final = "/run/gatewayd/open_ports.json"
+"""What gatewayd publishes, written by rename: `open_ports_text` of the services that others are to reach."""
+
+IMAGE_PORTS: Final = "/usr/lib/gateway/open_ports.json"
+"""The same of the services whose ports systemd binds: they stand in the image."""
+
 STEWARD_SOCKET: Final = "/run/stewardd/wishes"
 """Where stewardd hears wishes: a UNIX stream socket, one JSON line each way."""
 
@@ -80,6 +87,22 @@ def button_held(text: str) -> bool:
     if not isinstance(held, bool):
         raise ValueError("not the facts of a button: it is held or not")
     return held
+
+
+def open_ports_text(ports: Mapping[str, int]) -> str:
+    """The published form of the TCP ports that others are to reach, each by its service's name in `ports.json`."""
+    return json.dumps(dict(ports)) + "\n"
+
+
+def open_ports(text: str) -> dict[str, int]:
+    """Service → TCP port, 1 to 65535. Raises ValueError for what is no published form."""
+    ports = json.loads(text)
+    if not isinstance(ports, dict):
+        raise ValueError("not the open ports: no object")
+    for name, port in ports.items():
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+            raise ValueError(f"not the open ports: {name} is no TCP port")
+    return ports
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
 """netd: the interface's addresses, by DHCP, fallback or by hand; without it nobody reaches the gateway to mend it.
+And which ports others reach, and how they find them: the packet filter, and what avahi announces.
 
 Once a second: what is (the interface, the lease, ARP) goes through `hal.fallback.decide`, and what should be is
 compared with what is and repaired. busybox's udhcpc asks for leases, because it asks every three seconds for ever:
@@ -24,10 +25,11 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Final
 
-from hal import addressing, arp, facts_file, fallback
-from hal.contract import NETWORK_FACTS, STEWARD_SOCKET
+from hal import addressing, announcements, arp, facts_file, fallback, firewall
+from hal.contract import IMAGE_PORTS, NETWORK_FACTS, OPEN_PORTS, STEWARD_SOCKET
 from hal.network_files import (
     LeaseFile,
+    OpenPorts,
     Publisher,
     SettingsSource,
     facts_text,
@@ -35,6 +37,7 @@ from hal.network_files import (
     resolver_text,
     time_sources_text,
 )
+from hal.packet_filter import PacketFilter
 from hal.systemd import Systemd
 
 log = logging.getLogger("netd")
@@ -43,6 +46,9 @@ LOOK_EVERY_S: Final = 1.0
 """A repair is at most this late, and the 30 s are met to within it."""
 
 SCRIPT: Final = Path(__file__).with_name("lease_facts.sh")
+
+ANNOUNCED: Final = Path("services/gateway.service")
+"""In the directory of what is published; avahi looks into its `services`."""
 
 MAX_FRAMES_PER_LOOK: Final = 256
 """ARP frames read at one look; a storm must not stop the addresses."""
@@ -151,8 +157,11 @@ class Wire:
 class Netd:
     """One interface, a look at a time."""
 
-    def __init__(self, device: str, run: Path, configuration: Path, trial: Path) -> None:
+    def __init__(self, device: str, run: Path, configuration: Path, trial: Path, ports: Sequence[Path]) -> None:
         self._device = device
+        self._ports = OpenPorts(ports)
+        self._filter = PacketFilter()
+        facts_file.made_directory(run / ANNOUNCED.parent)
         self._source = SettingsSource(configuration, trial)
         self._lease = LeaseFile(run / "lease")
         self._publisher = Publisher(run)
@@ -171,6 +180,7 @@ class Netd:
 
     def look(self, now: float) -> str:
         """What is, what should be, and the difference mended. Returns what systemd shows of it."""
+        self._open(self._ports.look(), now)  # before there is an address by which anybody could come
         settings = self._source.look(now)
         if settings != self._state.settings:
             log.info("other settings: %s", settings.to_table())
@@ -185,7 +195,8 @@ class Netd:
         if has is not None:
             self._repair(has, wanted)
         self._publish(wanted)
-        return f"{wanted.source}: {', '.join(map(str, wanted.addresses)) or 'no address'}"
+        fault = "; packet filter not as it should be" if self._filter.fault else ""
+        return f"{wanted.source}: {', '.join(map(str, wanted.addresses)) or 'no address'}{fault}"
 
     def stop(self) -> None:
         """Ends the client. The addresses stay: a netd that is started again must not cut anybody off."""
@@ -219,6 +230,10 @@ class Netd:
             if address not in has.addresses:
                 self._wire.send(arp.announcement(self._wire.mac, address.ip))
         self._complain(faults)
+
+    def _open(self, ports: dict[str, int], now: float) -> None:
+        self._filter.keep(firewall.ruleset(ports.values()), now)
+        self._publisher.publish(str(ANNOUNCED), announcements.service_group(ports))
 
     def _publish(self, wanted: fallback.Wanted) -> None:
         facts = facts_text(
@@ -262,12 +277,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     trial = Path(STEWARD_SOCKET).with_name("network.json")
     parser.add_argument("--trial", type=Path, default=trial, help="settings on trial, from stewardd")
+    ports = [Path(IMAGE_PORTS), Path(OPEN_PORTS)]
+    parser.add_argument("--ports", type=Path, nargs="*", default=ports, help="where open ports are published")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, stop)
     os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
     systemd = Systemd()
-    netd = Netd(options.interface, facts_file.made_directory(options.run), options.config, options.trial)
+    run = facts_file.made_directory(options.run)
+    netd = Netd(options.interface, run, options.config, options.trial, options.ports)
     due, shown = boot_s(), ""
     systemd.ready("looking")
     try:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hal import facts_file
+from hal.contract import open_ports
 from hal.fallback import State, Wanted
 from hal.lease import Lease, Refused
 from hal.lease import parse as parse_lease
@@ -98,6 +100,28 @@ class SettingsSource:
         if text != self._complained:
             log.warning("%s", text)
             self._complained = text
+
+
+class OpenPorts:
+    """The TCP ports that are open, each from the file of whoever has it; a few bytes, read again at every look."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._ports: dict[Path, dict[str, int]] = {path: {} for path in files}
+        self._complained = dict.fromkeys(files, "")
+
+    def look(self) -> dict[str, int]:
+        """Service → port. A file that is not there names none; one that is no such file, what it named before."""
+        for path in self._ports:
+            complaint = ""
+            try:
+                text = facts_file.read(path)
+                self._ports[path] = open_ports(text) if text is not None else {}
+            except (OSError, ValueError) as why:
+                complaint = f"{path}: {why}"
+            if complaint and complaint != self._complained[path]:
+                log.warning("%s", complaint)
+            self._complained[path] = complaint
+        return {name: port for ports in self._ports.values() for name, port in ports.items()}
 
 
 class LeaseFile:

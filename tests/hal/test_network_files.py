@@ -10,6 +10,7 @@ from hal.fallback import Facts, Wanted, begin, decide
 from hal.lease import Lease
 from hal.network_files import (
     LeaseFile,
+    OpenPorts,
     Publisher,
     SettingsSource,
     Trial,
@@ -77,6 +78,21 @@ def test_a_bad_trial_is_none(source: SettingsSource, tmp_path: Path, text: str) 
     assert source.look(0.0) == NetworkSettings()
     with pytest.raises(ValueError):
         parse_trial(text)
+
+
+def test_open_ports_of_all_who_have_some(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, gateway = tmp_path / "image", tmp_path / "gateway"
+    ports = OpenPorts([image, gateway])
+    assert ports.look() == {}
+    image.write_text('{"https": 443}')
+    gateway.write_text('{"modbus_tcp": 502}')
+    assert ports.look() == {"https": 443, "modbus_tcp": 502}
+    for text in ("", "[]", '{"modbus_tcp": 0}', '{"modbus_tcp": true}', '{"modbus_tcp": "502; flush"}', "\x00"):
+        gateway.write_text(text)
+        assert ports.look() == ports.look() == {"https": 443, "modbus_tcp": 502}, "what it was before"
+    assert caplog.text.count("modbus_tcp is no TCP port") == 1, "said once while it is the same"
+    gateway.unlink()
+    assert ports.look() == {"https": 443}
 
 
 def test_lease_file(tmp_path: Path) -> None:

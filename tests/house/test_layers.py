@@ -32,8 +32,17 @@ BOARD = (
     (
         *("hal.board", "hal.panel", "hal.reset_sequence"),
         *("hal.fallback", "hal.network_settings", "hal.lease", "hal.arp", "hal.addressing", "hal.wishes"),
+        *("hal.firewall", "hal.announcements"),
     ),
-    ("hal.lines", "hal.facts_file", "hal.systemd", "hal.data_partition", "hal.network_files", "hal.backup"),
+    (
+        "hal.lines",
+        "hal.facts_file",
+        "hal.systemd",
+        "hal.data_partition",
+        "hal.network_files",
+        "hal.backup",
+        "hal.packet_filter",
+    ),
     ("hal.lines_gpiod", "hal.appliance"),
     ("hal.board_spec",),
     ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel", "hal.boot_state"),

@@ -12,17 +12,24 @@ from types import ModuleType
 
 import pytest
 
+from hal.contract import IMAGE_PORTS, open_ports
+
 HERE = Path(__file__).parents[2]
 IMAGE, BUILT = HERE / "image", HERE / "build/root"
 TARGET = BUILT / "target"
 LISTS = (
     "packages.txt", "packages-without.txt", "modules.txt", "initrd-modules.txt", "trim.txt", "masked.txt",
-    "packages-tools.txt",
+    "packages-tools.txt", "packages-development.txt",
 )  # fmt: skip
 LARGEST = 60 << 20
 """Bytes of the compressed root."""
 
 built = pytest.mark.skipif(not (BUILT / "root.squashfs").exists(), reason="no build/root here: make root, as root")
+
+
+shipped = pytest.mark.skipif(
+    (TARGET / "usr/lib/gateway/development").exists(), reason="build/root is one for development (DEV=1)"
+)
 
 
 def rows(name: str) -> list[str]:
@@ -99,12 +106,48 @@ def test_it_is_byte_compiled_for_its_own_python() -> None:
 
 @built
 def test_nothing_of_this_machine_and_no_package_manager() -> None:
-    for name in ("apt", "dpkg", "perl", "gcc", "sshd"):
+    for name in ("apt", "dpkg", "perl", "gcc"):
         assert not (TARGET / "usr/bin" / name).exists(), name
     assert (TARGET / "etc/machine-id").read_text() == ""
     assert not list((TARGET / "etc").glob("ssh/*key*"))
     for path in (TARGET / "usr/lib/gateway").rglob("*.json"):
         assert str(HERE) not in path.read_text()
+
+
+@built
+@shipped
+def test_nobody_logs_in_from_afar() -> None:
+    programs = {path.name for folder in ("bin", "sbin") for path in (TARGET / "usr" / folder).iterdir()}
+    assert programs & {"sshd", "dropbear", "dropbearmulti", "telnetd", "in.telnetd", "login", "agetty"} == set()
+    assert not list(TARGET.glob("**/authorized_keys"))
+    assert 22 not in open_ports((TARGET / IMAGE_PORTS.lstrip("/")).read_text()).values()
+
+
+@built
+def test_nobody_logs_in_on_the_bus_or_anywhere_else() -> None:
+    units = TARGET / "etc/systemd/system"
+    for name in ("getty@.service", "serial-getty@.service", "console-getty.service", "getty.target"):
+        assert (units / name).readlink() == Path("/dev/null"), name
+    started = {path.name for path in units.glob("*.wants/*")}
+    assert [name for name in sorted(started) if "getty" in name or "shell" in name] == []
+
+
+@built
+def test_the_packet_filter_has_its_modules() -> None:
+    """Every expression of the rules that is a module of its own in Debian's kernel; nf_tables itself has the others."""
+    there = {path.name.partition(".")[0] for path in (TARGET / "usr/lib/modules").rglob("*.ko.xz")}
+    assert {"nfnetlink", "nf_tables", "nf_conntrack", "nft_ct", "nft_reject", "nft_reject_inet"} <= there
+    aliases = next((TARGET / "usr/lib/modules").glob("*/modules.alias")).read_text()
+    assert "nft-expr-ct" in aliases, "the kernel asks for it by this name"
+
+
+@built
+def test_rauc_and_avahi_find_what_they_need() -> None:
+    for path in ("usr/bin/rauc", "usr/bin/fw_printenv", "usr/bin/fw_setenv", "usr/sbin/nft", "usr/sbin/avahi-daemon"):
+        assert (TARGET / path).exists(), path
+    owns = (TARGET / "usr/share/dbus-1/system.d/de.pengutronix.rauc.conf").read_text()
+    assert 'context="default"' not in owns, "nobody but root has updates installed"
+    assert (TARGET / "etc/avahi/services").readlink() == Path("../../run/netd/services")
 
 
 @built

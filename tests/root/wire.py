@@ -109,6 +109,9 @@ class Wire:
         self.run = self.directory / "run"
         self.configuration = self.directory / "gateway.toml"
         self.trial = self.directory / "trial.json"
+        self.image_ports = self.directory / "image_ports.json"
+        self.open_ports = self.directory / "gatewayd-run/open_ports.json"
+        self.open_ports.parent.mkdir()
         self.gateway = Machine(self, "g")
         self.netd: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
@@ -158,6 +161,7 @@ class Wire:
             *CAGE,
             *(sys.executable, "-m", "hal.netd", "--interface", "eth0", "--run", str(self.run)),
             *("--config", str(self.configuration), "--trial", str(self.trial)),
+            *("--ports", str(self.image_ports), str(self.open_ports)),
             log="netd",
         )
 
@@ -208,6 +212,7 @@ class Wire:
         return self.now
 
     def story(self, what: str) -> str:
-        """What went wrong, when, and what netd said."""
-        log = (self.directory / "netd").read_text() if (self.directory / "netd").exists() else ""
-        return f"at {self.now:.1f} s: {what}\n{log[-3000:]}"
+        """What went wrong, when, and what netd and gatewayd said."""
+        logs = [self.directory / name for name in ("netd", "gatewayd")]
+        said = [log.read_text()[-3000:] for log in logs if log.exists()]
+        return "\n".join([f"at {self.now:.1f} s: {what}", *said])

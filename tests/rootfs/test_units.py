@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hal.contract import NETWORK_FACTS, PANEL_SOCKET, STEWARD_SOCKET
+from hal.contract import IMAGE_PORTS, NETWORK_FACTS, OPEN_PORTS, PANEL_SOCKET, STEWARD_SOCKET, open_ports
 from hal.factory_reset import DATA
+from hal.netd import ANNOUNCED
 
 ROOTFS = Path(__file__).parents[2] / "rootfs"
 UNITS = ROOTFS / "usr/lib/systemd/system"
@@ -17,6 +18,9 @@ UNITS = ROOTFS / "usr/lib/systemd/system"
 # What `systemd-analyze security` may say at most, from 0 (caged) to 10: promises R32, "others <= 2".
 LIMITS = {"gatewayd": 1.5, "webd": 1.0, "paneld": 0.7}
 OTHERS = 2.0
+
+SILENT = {"avahi-daemon": "exec", "error-log": "exec", "rauc": "dbus"}
+"""Services that are no programs of ours, and their types: they do not tell systemd that they live."""
 
 pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
 
@@ -108,8 +112,11 @@ def test_verify_and_its_twins(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
 def test_every_service_is_restarted_or_runs_once(path: Path) -> None:
     unit = Unit(path)
-    if unit["Type"] == ["oneshot"]:
+    if unit["Type"] == ["oneshot"] or path.stem == "rauc":  # which is started when it is wanted
         assert "Restart" not in unit
+    elif path.stem in SILENT:
+        assert unit["Type"] == [SILENT[path.stem]]
+        assert (unit["Restart"], unit["RestartSec"], unit["StartLimitIntervalSec"]) == (["always"], ["2"], ["0"])
     else:
         assert unit["Type"] == ["notify"]
         assert unit["Restart"][0] in ("always", "on-failure")
@@ -121,7 +128,9 @@ def test_every_service_is_restarted_or_runs_once(path: Path) -> None:
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
 def test_users_and_groups_exist(path: Path) -> None:
     made = (ROOTFS / "usr/lib/sysusers.d/gateway.conf").read_text()
-    known = {row.split()[1] for row in made.splitlines() if row[:1] in "gu"} | {"dialout", "_chrony"}  # Debian's own
+    known = {row.split()[1] for row in made.splitlines() if row[:1] in "gu"} | {
+        *("dialout", "_chrony", "systemd-journal")  # Debian's own
+    }
     unit = Unit(path)
     assert unit.words("User") | unit.words("Group") | unit.words("SupplementaryGroups") <= known
 
@@ -129,7 +138,7 @@ def test_users_and_groups_exist(path: Path) -> None:
 def test_sysusers_are_understood(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     shutil.copytree(ROOTFS / "usr/lib/sysusers.d", tmp_path / "usr/lib/sysusers.d")
-    (tmp_path / "usr/lib/sysusers.d/debian.conf").write_text("g dialout 20\n")
+    (tmp_path / "usr/lib/sysusers.d/debian.conf").write_text("g dialout 20\ng systemd-journal -\n")
     done = subprocess.run(["systemd-sysusers", f"--root={tmp_path}"], capture_output=True, text=True, check=False)
     if "Operation not permitted" in done.stderr and os.getuid() != 0:
         pytest.skip("systemd-sysusers wants to be root")
@@ -149,6 +158,7 @@ def test_sockets_are_where_the_contract_says(socket: str, listens: str, path: st
 
 
 def test_run_directories_are_where_the_contract_says() -> None:
+    assert Path(OPEN_PORTS).parent == Path("/run/gatewayd")
     for path in (PANEL_SOCKET, NETWORK_FACTS, STEWARD_SOCKET):
         name = Path(path).parent.name
         assert Unit(UNITS / f"{name}.service")["RuntimeDirectory"] == [name]
@@ -159,6 +169,21 @@ def test_the_page_reaches_the_daemons_sockets_and_others_do_not() -> None:
     unit = Unit(UNITS / "gatewayd.service")
     assert unit["RuntimeDirectory"] == ["gatewayd"]
     assert unit["RuntimeDirectoryMode"] == ["0750"]
+
+
+def test_the_packet_filter_opens_the_ports_that_systemd_binds() -> None:
+    bound = {
+        int(value)
+        for path in sorted(UNITS.glob("*.socket"))
+        for value in Unit(path).words("ListenStream")
+        if value.isdigit()
+    }
+    assert set(open_ports((ROOTFS / IMAGE_PORTS.lstrip("/")).read_text()).values()) == bound == {443}
+
+
+def test_avahi_looks_into_what_netd_publishes() -> None:
+    assert os.readlink(ROOTFS / "etc/avahi/services") == f"../..{Path(NETWORK_FACTS).parent / ANNOUNCED.parent}"
+    assert "netd.service" in Unit(UNITS / "avahi-daemon.service").words("After")
 
 
 def test_the_erasing_comes_before_the_mount_and_knows_the_same_partition() -> None:

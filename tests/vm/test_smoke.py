@@ -19,9 +19,9 @@ from tests.interop.peer import HERE as PEERS
 from tests.interop.peer import PYTHON
 from tests.rootfs.test_units import LIMITS, OTHERS
 from tests.vm.bus import Bus
-from tests.vm.machine import GUEST, Machine
+from tests.vm.machine import GUEST, PROJECT, Machine
 
-SERVICES = ("gatewayd", "webd", "paneld", "netd", "stewardd", "chrony")
+SERVICES = ("gatewayd", "webd", "paneld", "netd", "stewardd", "avahi-daemon", "error-log", "chrony")
 BAUD = 115200
 CONFIGURATION = f"""
 [modbus.rtu]
@@ -40,7 +40,7 @@ HEALED_S = 20.0
 
 PROMISED = {
     "tcp": {"0.0.0.0:502", "0.0.0.0:8887", ":::443", "127.0.0.1:9100"},
-    "udp": set[str](),
+    "udp": {"0.0.0.0:5353", ":::5353"},
 }
 """promises R31: nobody listens anywhere else."""
 
@@ -95,6 +95,30 @@ def test_only_promised_ports_are_open(vm: Machine) -> None:
         if words and words[0].rstrip("6") in ("tcp", "udp", "raw"):
             found.setdefault(words[0].rstrip("6"), set()).add(words[3])
     assert found == PROMISED
+
+
+def test_the_packet_filter_opens_them_and_no_others(vm: Machine) -> None:
+    rules = vm.run("nft", "list", "ruleset")
+    assert re.findall(r"elements = \{ (.*) \}", rules) == ["443, 502, 8887"]
+    assert "hook input priority filter; policy drop;" in rules
+
+
+def test_it_is_found_by_its_name_and_by_what_it_serves(vm: Machine) -> None:
+    """Asked from inside: user networking passes no multicast on. Between machines it is tried in tests/root."""
+    host, asks = "gateway-676174.local", (PROJECT / "tests/root/mdns.py").read_text()
+    for name, kind, wanted in [
+        (host, "A", "10.0.2.15"),
+        ("gateway-676174._https._tcp.local", "SRV", f"443 {host}"),
+        ("gateway-676174._modbus._tcp.local", "SRV", f"502 {host}"),
+    ]:
+        said = json.loads(vm.run("/usr/bin/python3.13", "-I", "-c", asks, "10.0.2.15", name, kind))
+        assert [name, kind, wanted] in said
+
+
+def test_errors_are_kept_where_they_outlast_the_power(vm: Machine) -> None:
+    vm.run("sh", "-c", "echo a fault of the test >/dev/kmsg; echo '<3>something broke' >/dev/kmsg")
+    vm.until(lambda: "something broke" in vm.run("cat", "/data/errors/errors", code=None), 30, "the error is kept")
+    assert "a fault of the test" not in vm.run("cat", "/data/errors/errors")
 
 
 def test_the_page_answers_over_https(vm: Machine) -> None:
