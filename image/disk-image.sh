@@ -19,6 +19,8 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 version=$(.venv/bin/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')
 
+[ ! -e $root/target/usr/lib/gateway/development ] || version+=-development # nobody takes it for a release
+
 image/boot-firmware.sh
 say "laying out the card"
 rm -rf "$out"

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . image/lists.sh
 
-target=$1 python=$2
+target=$1 python=$2 given=$3
 lib=usr/lib/gateway
 programs=(gatewayd:gatewayd.__main__ webd:gatewayd.web.__main__ paneld:hal.paneld netd:hal.netd stewardd:hal.stewardd
     factory_reset:hal.factory_reset boot_state:hal.boot_state)
@@ -33,13 +33,21 @@ kernel_modules() { # those of modules.txt and what they need; the others go
     rm "$wanted"
 }
 
-overlay() { # rootfs/, laid out as on the device
+overlay() { # FOLDER: laid out as on the device
     local path
-    (cd rootfs && find . -mindepth 1 \( -type f -o -type l \) ! -name README.md) | while read -r path; do
+    (cd "$1" && find . -mindepth 1 \( -type f -o -type l \) ! -name README.md) | while read -r path; do
         mkdir -p "$target/$(dirname "$path")"
-        cp -a --no-preserve=ownership "rootfs/$path" "$target/$path"
-        [ -h "rootfs/$path" ] || chmod "$([ -x "rootfs/$path" ] && echo 755 || echo 644)" "$target/$path" # whatever the umask was
+        cp -a --no-preserve=ownership "$1/$path" "$target/$path"
+        [ -h "$1/$path" ] || chmod "$([ -x "$1/$path" ] && echo 755 || echo 644)" "$target/$path" # whatever the umask was
     done
+}
+
+builders() { # a developer's shell, and whose updates are believed
+    if [ -e "$given/authorized_keys" ]; then
+        overlay image/development
+        install -D -m 600 "$given/authorized_keys" "$target/root/.ssh/authorized_keys"
+    fi
+    [ ! -e "$given/keyring.pem" ] || install -D -m 644 "$given/keyring.pem" "$target/etc/rauc/keyring.pem"
 }
 
 product() { # the gateway, its packages, its manual, and one executable for each program
@@ -115,7 +123,8 @@ one_time() { # every file is as old as SOURCE_DATE_EPOCH says
 
 trimmed
 kernel_modules
-overlay
+overlay rootfs
+builders
 product
 accounts
 system_units

@@ -4,6 +4,9 @@
 #   root.sh            everything, into build/root: root.squashfs, boot/ (kernel, initrd, device tree), bom.cdx.json
 #   root.sh unpack | python | compose | initrd | squash      one step
 #
+# DEV=1 DEV_KEY=~/.ssh/id_ed25519.pub: for development, with ssh for the owner of that key and nobody else.
+# UPDATE_CERTIFICATE=file.pem: whose updates the appliance takes; without it, nobody's.
+#
 # Steps that depend on lists only are kept; FRESH=1 asks Debian and PyPI again. Same ingredients and same
 # SOURCE_DATE_EPOCH (default: the commit's time) give the same bits. Needs root: the files of a root have owners.
 set -euo pipefail
@@ -16,6 +19,8 @@ unpacked=$kept/unpacked
 python=$kept/python
 debs=$kept/debs
 target=$out/target
+packages=(image/packages.txt)
+[ -z "${DEV:-}" ] || packages+=(image/packages-development.txt)
 
 changed() { # MARK INGREDIENTS...: true, and MARK removed, if what MARK was written for is not these ingredients
     [ -z "${FRESH:-}" ] && [ "$(cat "$1" 2>/dev/null)" = "$(cat "${@:2}" | sha256sum)" ] && return 1
@@ -27,7 +32,7 @@ unchanged() { # MARK INGREDIENTS...: writes MARK, as the last act of a step
 }
 
 unpack() {
-    local mark=$kept/unpacked-from ingredients=(image/packages.txt image/packages-without.txt image/root.sh)
+    local mark=$kept/unpacked-from ingredients=("${packages[@]}" image/packages-without.txt image/root.sh)
     changed $mark "${ingredients[@]}" || return 0
     say "unpacking Debian's packages"
     rm -rf $unpacked $debs
@@ -39,7 +44,7 @@ unpack() {
     # Only the suite is named: mmdebstrap knows the mirror. The packages are kept for what the bill of materials says
     # of them: those unpacked now and no others.
     # shellcheck disable=SC2016 # expanded by the hooks
-    mmdebstrap --quiet --variant=extract --architectures=arm64 --include="$(listed image/packages.txt | paste -sd,)" \
+    mmdebstrap --quiet --variant=extract --architectures=arm64 --include="$(for each in "${packages[@]}"; do listed "$each"; done | paste -sd,)" \
         --components=main,non-free-firmware --aptopt='APT::Install-Recommends "false"' \
         --skip=check/qemu,essential/unlink,cleanup/apt/cache \
         --setup-hook='mkdir -p "$1/var/lib/dpkg" "$1/var/cache/apt/archives"' \
@@ -80,8 +85,23 @@ compose() {
         --target "$out/packages" . || stop "pip could not install the gateway itself"
     find "$out/packages" -name __pycache__ -prune -exec rm -rf {} +
     find "$out/packages" \( -name direct_url.json -o -name RECORD -o -name INSTALLER -o -name REQUESTED \) -delete # of this machine
-    image/tools.sh run bash image/post-build.sh "$target" "$out/packages"
+    given
+    image/tools.sh run bash image/post-build.sh "$target" "$out/packages" "$out/given"
     image/tools.sh run image/device_tree.sh "$out/boot/base.dtb" "$out/boot/board.dtb"
+}
+
+given() { # what only whoever builds this can give: the tools root sees no other folder than the repository
+    rm -rf "$out/given"
+    mkdir "$out/given"
+    if [ -n "${DEV:-}" ]; then
+        [ -e "${DEV_KEY:-}" ] || stop "DEV=1 needs the public key that may log in: DEV_KEY=~/.ssh/id_ed25519.pub"
+        cp "$DEV_KEY" "$out/given/authorized_keys"
+    fi
+    if [ -n "${UPDATE_CERTIFICATE:-}" ]; then
+        grep -q "BEGIN CERTIFICATE" "$UPDATE_CERTIFICATE" || stop "$UPDATE_CERTIFICATE holds no certificate (PEM)"
+        ! grep -q "PRIVATE KEY" "$UPDATE_CERTIFICATE" || stop "$UPDATE_CERTIFICATE holds a private key, which stays at home"
+        cp "$UPDATE_CERTIFICATE" "$out/given/keyring.pem"
+    fi
 }
 
 initrd() {
