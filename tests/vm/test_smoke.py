@@ -111,8 +111,12 @@ def test_it_is_found_by_its_name_and_by_what_it_serves(vm: Machine) -> None:
         ("gateway-676174._https._tcp.local", "SRV", f"443 {host}"),
         ("gateway-676174._modbus._tcp.local", "SRV", f"502 {host}"),
     ]:
-        said = json.loads(vm.run("/usr/bin/python3.13", "-I", "-c", asks, "10.0.2.15", name, kind))
-        assert [name, kind, wanted] in said
+        question = ("/usr/bin/python3.13", "-I", "-c", asks, "10.0.2.15", name, kind)
+
+        def answered(question: tuple[str, ...] = question, answer: tuple[str, ...] = (name, kind, wanted)) -> bool:
+            return list(answer) in json.loads(vm.run(*question))
+
+        vm.until(answered, 30, f"{name} is {wanted}")
 
 
 def test_errors_are_kept_where_they_outlast_the_power(vm: Machine) -> None:
