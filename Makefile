@@ -7,6 +7,10 @@ MAKEFLAGS += --no-print-directory
 
 python := .venv/bin/python
 
+# Compiled modules are kept (__pycache__), whatever the environment says: else every process a test starts, and every
+# pytest worker, compiles all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What is said on the command line reaches the programs as environment: make run CONFIG=site.toml, make setup PYTHON=python3.13
 
 .PHONY: help
