@@ -18,7 +18,6 @@ from pathlib import Path
 from random import Random
 
 import trio
-from trio.testing import MockClock
 
 from tests.journeys.agreement import disagreements, unbooked
 from tests.journeys.determined import determined
@@ -26,6 +25,7 @@ from tests.journeys.invariant import Invariant
 from tests.journeys.life import Controller, Inquirer, drivers
 from tests.journeys.outcomes import Outcomes
 from tests.journeys.plant import Plant, charge_points
+from tests.journeys.virtual_clock import VirtualClock
 from tests.journeys.watch import Watch
 from tests.journeys.weather import Kind, Weather
 from tests.journeys.witness import Witnesses
@@ -130,7 +130,7 @@ def run(seed: int, scale: Scale = WHOLE, broken: Broken = nullcontext, enough: I
     began = time.perf_counter()
     disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
     with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), broken():
-        trio.run(_Storm(chaos, Path(folder), scale).run, clock=MockClock(autojump_threshold=0))
+        trio.run(_Storm(chaos, Path(folder), scale).run, clock=VirtualClock())
     chaos.figures["s real time"] = round(time.perf_counter() - began, 1)
     return chaos
 

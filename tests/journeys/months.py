@@ -21,7 +21,7 @@ from random import Random
 from unittest.mock import patch
 
 import trio
-from trio.testing import MockClock
+import trio.testing
 
 from gatewayd.services.ledger import writer
 from gatewayd.services.ledger.schema import KEPT_CLOSED, PRUNE
@@ -29,6 +29,7 @@ from tests.journeys.agreement import unbooked
 from tests.journeys.chaos import FASTEST_DISK
 from tests.journeys.determined import determined
 from tests.journeys.plant import Plant, charge_points
+from tests.journeys.virtual_clock import VirtualClock
 from tests.simulator.bms import Bms
 from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
 
@@ -119,7 +120,7 @@ def run(days: float, seed: int = 1, say: Callable[[str], None] = lambda _text: N
     rarely = patch.object(writer, "WATCH_S", DISK_LOOK_S)
     few = patch.object(writer, "PRUNE", PRUNE.replace(str(KEPT_CLOSED), str(KEPT)))
     with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), rarely, few:
-        trio.run(_Days(months, Path(folder), seed).run, clock=MockClock(autojump_threshold=0))
+        trio.run(_Days(months, Path(folder), seed).run, clock=VirtualClock())
     return months
 
 

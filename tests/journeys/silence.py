@@ -18,10 +18,10 @@ from pathlib import Path
 from random import Random
 
 import trio
-from trio.testing import MockClock
 
 from tests.journeys.determined import determined
 from tests.journeys.plant import Plant, charge_points
+from tests.journeys.virtual_clock import VirtualClock
 from tests.simulator.bms import Bms
 from tests.simulator.charge_point import ChargePoint, Vehicle
 
@@ -79,7 +79,7 @@ def run(gone: Gone, seed: int, broken: Callable[[], AbstractContextManager[objec
     """One trial. `broken` is around it: a build that is broken on purpose."""
     found = Silence(gone, seed)
     with tempfile.TemporaryDirectory() as folder, determined(seed), broken():
-        trio.run(_trial, found, Path(folder), clock=MockClock(autojump_threshold=0))
+        trio.run(_trial, found, Path(folder), clock=VirtualClock())
     return found
 
 
