@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from functools import cache
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,6 +39,13 @@ OF_TODAY = (
 )
 """Made when format 1 was new. It never changes."""
 FRONT_BYTES, DIGEST_BYTES = 30, 32
+
+
+@pytest.fixture(autouse=True, scope="module")
+def once() -> Iterator[None]:
+    """Slow on purpose: what one passphrase and salt give is worked out once."""
+    with patch.object(container, "_keys", cache(container._keys)):
+        yield
 
 
 def refused(file: bytes, passphrase: str = PASSPHRASE) -> Cause:

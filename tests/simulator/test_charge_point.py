@@ -232,7 +232,13 @@ def _day(seed: int) -> list[str]:
         async with trio.open_nursery() as nursery:
             central = CentralSystem(seed=seed)
             await nursery.start(central.run)
-            cp = ChargePoint("CP001", central.open_stream, seed=seed, trace=lambda way, text: frames.append(text))
+            cp = ChargePoint(
+                "CP001",
+                central.open_stream,
+                seed=seed,
+                traits=Traits(step_s=60.0),
+                trace=lambda way, text: frames.append(text),
+            )
             await nursery.start(cp.run)
             await cp.until(lambda: cp.registered)
             cp.plug(1)
