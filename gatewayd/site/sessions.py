@@ -15,6 +15,8 @@ from gatewayd.site.quirk_profile import EnergyRegister
 from gatewayd.site.timestamp import FUTURE_TOLERANCE_S
 from gatewayd.site.transaction import TAKEN_OVER_MAX, Transaction, lone_stop, whole
 
+IDLE = frozenset({Status.Available, Status.Finishing})
+"""A connector that says so has no transaction, or one that just ended. (Preparing may have one that just began.)"""
 GHOST_S = 60.0
 """A connector that is Available this long has no transaction, whatever the charge point forgot to say (quirk T8)."""
 METER_FRESH_S = 180.0
@@ -135,7 +137,8 @@ def stop(
     A stop whose start never came becomes an incomplete record (quirk T5): of what `began` says of time and energy
     register, else of no length and no energy."""
     site = charge_point.bank.site
-    found = charge_point.transactions.for_stop(transaction_id, stop_epoch, meter_stop_wh, stamp)
+    idle = {each.number for each in charge_point.real_connectors if each.status in IDLE}
+    found = charge_point.transactions.for_stop(transaction_id, stop_epoch, meter_stop_wh, stamp, id_tag, idle)
     if found is None or found.id != transaction_id:
         charge_point.note_quirk(QuirkBits.unknown_transaction)
     if (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from gatewayd.site.codes import StopReason
@@ -104,14 +105,14 @@ class Transactions:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], Transaction] = {}
-        """By id and connector: some central systems give every transaction the id 0 (modbus.md, Bridge role)."""
+        self._known: dict[tuple[int, int, str], Transaction] = {}
+        """By what tells them apart."""
 
     def __len__(self) -> int:
         return len(self._known)
 
     def add(self, transaction: Transaction) -> None:
-        self._known[transaction.id, transaction.connector] = transaction
+        self._known[_key(transaction)] = transaction
         if len(self._known) > KEPT_TRANSACTIONS:
             closed = next((key for key, t in self._known.items() if not t.open), None)
             if closed is not None:
@@ -119,7 +120,7 @@ class Transactions:
 
     def renumber(self, transaction: Transaction, transaction_id: int) -> None:
         """It has another id from now on."""
-        self._known.pop((transaction.id, transaction.connector), None)
+        self._known.pop(_key(transaction), None)
         transaction.id = transaction_id
         self.add(transaction)
 
@@ -141,22 +142,45 @@ class Transactions:
     def open(self) -> list[Transaction]:
         return [t for t in self._known.values() if t.open]
 
-    def for_stop(self, transaction_id: int, epoch: float, meter_stop_wh: int, stamp: str) -> Transaction | None:
+    def for_stop(
+        self,
+        transaction_id: int,
+        epoch: float,
+        meter_stop_wh: int,
+        stamp: str,
+        id_tag: str = "",
+        idle: Container[int] = frozenset(),
+    ) -> Transaction | None:
         """Whom a StopTransaction means: its id, or the one that it ended already, or, where the charge point never
-        learned an id (0, −1 …), the only open transaction that the time and the meter fit (quirks T1, T2). A foreign
-        positive id never stops another's session."""
+        learned an id (0, −1 …), the only open transaction that it fits (quirks T1, T2). A foreign positive id never
+        stops another's session. `idle`: numbers of connectors that say of themselves that nothing charges there."""
+
+        def ends(several: list[Transaction]) -> list[Transaction]:
+            fit = [t for t in several if t.open and epoch >= t.start_epoch and meter_stop_wh >= t.meter_start_wh]
+            for tells in (
+                lambda t: t.id_tag.casefold() == id_tag.casefold(),
+                lambda t: t.connector in idle,
+                lambda t: t.last_wh <= meter_stop_wh,
+            ):
+                fit = [t for t in fit if tells(t)] or fit
+            return fit
+
         named = [t for t in self._known.values() if t.id == transaction_id]
-        if len(named) > 1:  # an id that does not tell: which of them can have ended so
-            named = [t for t in named if t.is_stop(epoch, meter_stop_wh, stamp)] or [
-                t for t in named if t.open and epoch >= t.start_epoch and meter_stop_wh >= t.meter_start_wh
-            ]
+        if len(named) > 1 or transaction_id <= 0:  # an id that does not tell: which of them can have ended so
+            named = [t for t in named if t.is_stop(epoch, meter_stop_wh, stamp)] or ends(named)
         if named:
-            return max(named, key=lambda t: t.start_epoch)
+            return max(named, key=lambda t: (t.last_wh <= meter_stop_wh, t.last_wh, t.start_epoch))
         # Of one that nobody saw begin the id was kept, where it can be one: another id is another one that ended so.
         kept_by_id = 0 < transaction_id <= TAKEN_OVER_MAX
         ended_so = (t for t in self._known.values() if t.is_stop(epoch, meter_stop_wh, stamp))
         repeated = next((t for t in ended_so if not (kept_by_id and t.lone)), None)
         if repeated is not None or transaction_id > 0:
             return repeated
-        fits = [t for t in self.open() if epoch >= t.start_epoch and meter_stop_wh >= t.meter_start_wh]
+        fits = ends(self.open())
         return fits[0] if len(fits) == 1 else None
+
+
+def _key(transaction: Transaction) -> tuple[int, int, str]:
+    """Some central systems give every transaction the id 0 (modbus.md, Bridge role): then its connector and its start
+    tell it from others."""
+    return transaction.id, transaction.connector, transaction.start_stamp if transaction.id <= 0 else ""

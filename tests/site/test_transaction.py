@@ -92,6 +92,39 @@ class TestWhomAStopMeans:
         assert memory(later).for_stop(unlearned, START + 9, 1200, "x") is None
         assert memory(higher).for_stop(unlearned, START + 9, 1200, "x") is None
 
+    @pytest.mark.parametrize("unlearned", [0, -1])
+    def test_of_several_the_one_whose_tag_it_brings_or_whose_connector_is_idle_or_whose_meter_ran_no_further(
+        self, unlearned: int
+    ) -> None:
+        one, two = transaction(1), transaction(2, 2)
+        both = memory(one, two)
+        assert both.for_stop(unlearned, START + 9, 1200, "x", "", {2}) is two
+        assert both.for_stop(unlearned, START + 9, 1200, "x", "", {1, 2}) is None
+        two.id_tag = "OTHER"
+        assert both.for_stop(unlearned, START + 9, 1200, "x", "other") is two
+        assert both.for_stop(unlearned, START + 9, 1200, "x", "third") is None, "any tag of its group may end it"
+        one.last_wh = 1201
+        assert both.for_stop(unlearned, START + 9, 1200, "x") is two
+
+    @pytest.mark.parametrize("worthless", [0, -1])
+    def test_where_all_have_one_id_the_likeliest(self, worthless: int) -> None:
+        one, two = transaction(worthless), transaction(worthless, 2)
+        both = memory(one, two)
+        assert both.for_stop(worthless, START + 9, 1200, "x", "", {1}) is one
+        one.last_wh = 1190
+        assert both.for_stop(worthless, START + 9, 1200, "x") is one, "its meter was there last"
+        assert both.for_stop(worthless, START + 9, 1100, "x") is two
+        assert both.for_stop(worthless, START - 1, 1200, "x") is None, "it ended before these began"
+
+    def test_where_all_have_one_id_the_end_of_an_earlier_one_again_ends_no_later_one(self) -> None:
+        one, two = transaction(0), transaction(0, start=START + 100, meter=1200)
+        two.start_stamp = "2026-01-01T00:01:40Z"
+        known = memory(one)
+        one.stop(START + 9, 1200, StopReason.Local)
+        known.add(two)
+        assert known.for_stop(0, START + 9, 1200, "x") is one
+        assert known.for_stop(0, START + 200, 1300, "x") is two
+
     @pytest.mark.parametrize("unlearned", [0, -1, 7])
     def test_a_repetition_the_one_that_it_ended_already(self, unlearned: int) -> None:
         one, two = transaction(1), transaction(2, 2)
