@@ -228,11 +228,10 @@ def _told(group: BaseExceptionGroup[Exception]) -> str:
 
 class Stream(trio.abc.Stream):
     """A central system's bytes; knows when some last came. A send that was cut short is the last one: half a frame went
-    out."""
+    out. Only the library sends, one message after the other."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        self._sending = trio.Lock()
         self._cut = False
         self.upgraded = False
         """The WebSocket is up."""
@@ -251,21 +250,20 @@ class Stream(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        async with self._sending:
-            if self._cut:
-                raise trio.BrokenResourceError("an earlier send was the last one")
-            await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
-            self._cut = True
-            try:
-                with trio.fail_after(SEND_TIMEOUT_S):
-                    await self._stream.send_all(data)
-            except trio.TooSlowError:
-                raise trio.BrokenResourceError("the central system takes no bytes") from None
-            except trio.BrokenResourceError:
-                if self.upgraded:
-                    raise
-                raise EOFError(UNANSWERED) from None
-            self._cut = False
+        if self._cut:
+            raise trio.BrokenResourceError("an earlier send was the last one")
+        await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
+        self._cut = True
+        try:
+            with trio.fail_after(SEND_TIMEOUT_S):
+                await self._stream.send_all(data)
+        except trio.TooSlowError:
+            raise trio.BrokenResourceError("the central system takes no bytes") from None
+        except trio.BrokenResourceError:
+            if self.upgraded:
+                raise
+            raise EOFError(UNANSWERED) from None
+        self._cut = False
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()

@@ -98,17 +98,22 @@ class Stream(trio.abc.HalfCloseableStream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        async with self._sending:
+        try:
+            self._sending.acquire_nowait()  # the usual case, and a round of the loop less
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
             if self._cut or self._goodbye:
                 raise trio.BrokenResourceError("an earlier send was the last one")
             await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
             self._cut, self._goodbye = True, data[:1] == CLOSE_FRAME
-            try:
-                with trio.fail_after(SEND_TIMEOUT_S):
-                    await self._stream.send_all(data)
-            except trio.TooSlowError:
-                raise trio.BrokenResourceError("the peer takes no bytes") from None
+            with trio.fail_after(SEND_TIMEOUT_S):
+                await self._stream.send_all(data)
             self._cut = False
+        except trio.TooSlowError:
+            raise trio.BrokenResourceError("the peer takes no bytes") from None
+        finally:
+            self._sending.release()
 
     async def say_goodbye(self, code: int, reason: str = "") -> None:
         """A Close frame of our own; nothing if there was one. The library's would wait for the peer's, in a state in
