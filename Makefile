@@ -121,6 +121,11 @@ vm-smoke: root ## as root: the appliance's own root, emulated: what starts, what
 	@tests/vm/guest/build.sh build/vm/initrd-test
 	@GATEWAY_TEST_VM=1 $(python) -m pytest -o faulthandler_timeout=0 tests/vm --durations=8
 
+.PHONY: powercut
+powercut: root ## as root: power cuts, going on where they stopped; PARTS="replay fresh kills", COUNT=n of them, SECONDS=n
+	@.ci/setup test-root
+	@$(python) -m tests.powercut $(PARTS) $(if $(COUNT),--count $(COUNT)) $(if $(SECONDS),--seconds $(SECONDS))
+
 .PHONY: vm-report
 vm-report: ## as root: size, memory and time of the appliance's own root, emulated, beside one with nothing of ours
 	@[ -e build/root/root.squashfs ] || $(MAKE) root

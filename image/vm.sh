@@ -5,6 +5,7 @@
 #   vm.sh run DISK     boots DISK until the machine is switched off; prints where things are. In the environment:
 #                      VM_PORTS="modbus=1502:502 ..." (name=here:there), VM_NET=user|TAP, VM_DIRECTORY=build/vm for
 #                      console.log, rs485 (the bus), control (QEMU's monitor), VM_INITRD, VM_APPEND (kernel), VM_ARGS (QEMU),
+#                      VM_MAC (of its network socket),
 #                      VM_CARD=1: DISK is the card, and starts by its own boot loader, kernel and initrd;
 #                      VM_STEADY=1: the guest's clock goes by the instructions it has run, one a nanosecond, however busy
 #                      this machine is; what takes time in the guest is then about what it takes on the module
@@ -88,7 +89,7 @@ emulate() { # DISK; inside the tools root
     # shellcheck disable=SC2086 # VM_ARGS are words
     exec qemu-system-aarch64 "${machine[@]}" -dtb /tmp/vm.dtb "${start[@]}" \
         -drive "file=$1,format=raw,if=none,id=disk,cache=unsafe" -device virtio-blk-device,drive=disk \
-        -netdev "$(network)" -device virtio-net-device,netdev=net,mac=52:54:00:67:61:74 \
+        -netdev "$(network)" -device virtio-net-device,netdev=net,mac=${VM_MAC:-52:54:00:67:61:74} \
         -device virtio-rng-device -monitor "unix:$directory/control,server=on,wait=off" ${VM_ARGS:-}
 }
 
@@ -97,7 +98,7 @@ run() { # DISK
     rm -f "$directory"/{rs485,control}
     tell
     exec image/tools.sh run env VM_DIRECTORY="$directory" VM_PORTS="$ports" VM_NET="${VM_NET:-user}" \
-        VM_INITRD="${VM_INITRD:-}" VM_APPEND="${VM_APPEND:-}" VM_STEADY="${VM_STEADY:-}" VM_CARD="${VM_CARD:-}" VM_ARGS="${VM_ARGS:-}" image/vm.sh emulate "$1"
+        VM_INITRD="${VM_INITRD:-}" VM_APPEND="${VM_APPEND:-}" VM_STEADY="${VM_STEADY:-}" VM_CARD="${VM_CARD:-}" VM_MAC="${VM_MAC:-}" VM_ARGS="${VM_ARGS:-}" image/vm.sh emulate "$1"
 }
 
 case "${1:-}" in

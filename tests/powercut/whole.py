@@ -1,0 +1,162 @@
+"""The whole image in an emulated machine, started and cut from power: no universal secret (R25), no brick (R2).
+
+The emulator is killed; what the guest had written stays. So these are cuts of a disk without a cache, of everything
+that runs; what a cache may lose besides is the replay's (`replay.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from tests.simulator.bms import BadAnswer, Bms, ConnectionLost, ModbusClient, ModbusError
+from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
+from tests.simulator.clock import Clock
+from tests.vm.machine import PROJECT, free_port
+
+START_S: Final = 1500.0
+"""Until Modbus answers: half a minute of two idle cores, and the machine may be busy."""
+LOOK_S: Final = 1.0
+IDENTITY: Final = "CP001"
+CONFIGURATION: Final = f'[[charge_point]]\nnumber = 1\nidentity = "{IDENTITY}"\n'
+TROUBLE: Final = (OSError, ModbusError, BadAnswer, ConnectionLost, trio.TooSlowError, trio.BrokenResourceError)
+
+
+class Bricked(Exception):
+    """It did not come to answer Modbus; says what was last on its console."""
+
+
+class Whole:
+    """One card and its machine. `address`: the last three bytes of its network socket's, as on any two modules."""
+
+    def __init__(self, directory: Path, address: str, *, keep: bool = False) -> None:
+        self._directory, self._address = directory, address
+        self._modbus, self._ocpp = free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.disk = directory / "disk.img"
+        if not (keep and self.disk.exists()):
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(parents=True)
+            subprocess.run(["image/vm.sh", "disk", self.disk.relative_to(PROJECT)], cwd=PROJECT, check=True)
+        initrd = directory / "initrd"
+        subprocess.run(["tests/powercut/guest/build.sh", initrd.relative_to(PROJECT)], cwd=PROJECT, check=True)
+
+    @property
+    def console(self) -> str:
+        path = self._directory / "console.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def start(self) -> None:
+        here = self._directory.relative_to(PROJECT)
+        environment = os.environ | {
+            "VM_DIRECTORY": str(here),
+            "VM_PORTS": f"modbus={self._modbus}:502 ocpp={self._ocpp}:8887",
+            "VM_INITRD": str(here / "initrd"),
+            "VM_APPEND": "rdinit=/test/init",
+            "VM_MAC": f"52:54:00:{self._address}",
+        }
+        with open(self._directory / "emulator.log", "ab") as said:
+            self._process = subprocess.Popen(
+                ["image/vm.sh", "run", self.disk.relative_to(PROJECT)],
+                cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            )  # fmt: skip
+
+    def cut(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    async def serial(self) -> str:
+        """Waits until Modbus answers; the serial number that it says. Raises Bricked."""
+        until = trio.current_time() + START_S
+        while trio.current_time() < until and self._process is not None and self._process.poll() is None:
+            with trio.move_on_after(10):
+                try:
+                    async with self._bms() as bms:
+                        return str(await bms.read("gateway_serial"))
+                except TROUBLE:
+                    pass
+            await trio.sleep(LOOK_S)
+        raise Bricked("\n".join(self.console.splitlines()[-40:]))
+
+    async def said(self, name: str) -> str:
+        """What guest/told.service says of itself on the console, which it does once everything has started."""
+        until = trio.current_time() + START_S
+        while trio.current_time() < until:
+            for line in self.console.splitlines():
+                if line.startswith(f"told: {name} "):
+                    return line.split()[-1]
+            await trio.sleep(LOOK_S)
+        raise Bricked("\n".join(self.console.splitlines()[-40:]))
+
+    async def traffic(self, seconds: float) -> int:
+        """So many seconds of a charging car and a BMS; how many polls were answered."""
+        polls = 0
+        with trio.move_on_after(seconds):
+            async with trio.open_nursery() as nursery:
+                charge_point = ChargePoint(
+                    IDENTITY, self._dial, clock=Clock.real(), traits=Traits(reconnect_s=1.0),
+                    configuration={"MeterValueSampleInterval": "1"},
+                )  # fmt: skip
+                await nursery.start(charge_point.run)
+                charge_point.plug(1, Vehicle())
+                charge_point.present_tag_soon("DRIVER1")
+                while True:
+                    try:
+                        async with self._bms() as bms:
+                            while True:
+                                await bms.heartbeat()
+                                polls += 1
+                                await trio.sleep(0.2)
+                    except TROUBLE:
+                        await trio.sleep(LOOK_S)
+        return polls
+
+    async def _dial(self) -> trio.abc.Stream:
+        return await trio.open_tcp_stream("127.0.0.1", self._ocpp)
+
+    @asynccontextmanager
+    async def _bms(self) -> AsyncIterator[Bms]:
+        client = await ModbusClient.connect("127.0.0.1", self._modbus)
+        try:
+            yield Bms(client)
+        finally:
+            await client.close()
+
+    @contextmanager
+    def data(self) -> Iterator[Path]:
+        """Its data partition, mounted here while its power is off."""
+        table = subprocess.run(
+            ["image/tools.sh", "run", "sfdisk", "--dump", self.disk.relative_to(PROJECT)],
+            cwd=PROJECT, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        row = next(row for row in table.splitlines() if 'name="data"' in row)
+        begin, size = (int(row.split(f"{key}=")[1].split(",")[0]) * 512 for key in ("start", "size"))
+        place = self._directory / "data"
+        place.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-o", f"loop,offset={begin},sizelimit={size}", self.disk, place], check=True)
+        try:
+            yield place
+        finally:
+            subprocess.run(["umount", place], check=True)
+
+    def files(self) -> dict[str, bytes]:
+        """All that it wrote."""
+        with self.data() as place:
+            return {
+                str(path.relative_to(place)): path.read_bytes()
+                for path in sorted(place.rglob("*"))
+                if path.is_file() and not path.is_symlink()
+            }
+
+    def configure(self) -> None:
+        with self.data() as place:
+            (place / "gateway/gateway.toml").write_text(CONFIGURATION)
