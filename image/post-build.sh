@@ -37,6 +37,7 @@ overlay() { # FOLDER: laid out as on the device
     local path
     (cd "$1" && find . -mindepth 1 \( -type f -o -type l \) ! -name README.md) | while read -r path; do
         mkdir -p "$target/$(dirname "$path")"
+        [ ! -h "$1/$path" ] || rm -rf "${target:?}/$path" # a package's folder there would take the link in
         cp -a --no-preserve=ownership "$1/$path" "$target/$path"
         [ -h "$1/$path" ] || chmod "$([ -x "$1/$path" ] && echo 755 || echo 644)" "$target/$path" # whatever the umask was
     done
