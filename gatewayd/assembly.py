@@ -66,7 +66,14 @@ def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
         if entry.number in changed:
             _place(site, config, entry, former.get(entry.number))
     limits.reconsider_site(site, site.now)
+    _tell_stranded(site)
     site.touch()
+
+
+def _tell_stranded(site: Site) -> None:
+    stranded = site.backlog.stranded({cp.number for cp in site.charge_points.values()})
+    if stranded:
+        log.warning("%d messages for central systems wait of charge points that are configured no more", stranded)
 
 
 def pem_text(value: str) -> str:
@@ -144,6 +151,7 @@ def restore_site(site: Site, restored: Restored, backup: str = "") -> None:
         site.journal.write(SaveFact("next_own_id", site.next_own_id))
         site.journal.write(SaveFact(BACKUP, backup))
     watchdog.restored(site)
+    _tell_stranded(site)
 
 
 def build_units(site: Site, config: Config) -> Units:

@@ -8,7 +8,8 @@ from gatewayd.services.ocpp_upstream import Place, Upstreams
 
 
 def places(config: Config) -> dict[str, Place]:
-    """Identity → where the central system of each bridged charge point is (interface.md, [ocpp.upstream])."""
+    """Identity → where the central system of each charge point is (interface.md, [ocpp.upstream]). One that left the
+    bridge role may have something to tell it still."""
     return {
         entry.identity: Place(
             entry.upstream_url or config.ocpp.upstream.url,
@@ -17,7 +18,7 @@ def places(config: Config) -> dict[str, Place]:
             config.ocpp.upstream,
         )
         for entry in config.charge_points
-        if _bridged(config, entry)
+        if entry.upstream_url or config.ocpp.upstream.url
     }
 
 
@@ -35,7 +36,7 @@ def _ways(config: Config) -> dict[int, object]:
     found, upstream = places(config), config.ocpp.upstream
     return {
         entry.number: (found[entry.identity], entry.local_control, upstream.local_control, upstream.offline)
-        if entry.identity in found
+        if _bridged(config, entry)
         else None
         for entry in config.charge_points
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gatewayd.assembly import IDS_SINCE, build_site, restore_site
 from gatewayd.config import parse
 from gatewayd.services.ledger.database import Restored
+from gatewayd.site.backlog import Message
 from gatewayd.site.journal import SaveFact
 from gatewayd.site.model import Site
 
@@ -40,3 +43,9 @@ def test_after_a_restore_they_go_on_beyond_it_once_and_for_good() -> None:
 def test_another_backup_of_the_same_gateway_counts_anew() -> None:
     site, _ = started({"next_transaction_id": 17, "restored_from": "first"}, "second")
     assert site.next_transaction_id > 17
+
+
+def test_what_waits_of_a_charge_point_that_is_gone_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    kept = [Message(number, number, "StopTransaction", "text") for number in (1, 2)]
+    restore_site(build_site(CONFIG, 0.0, EPOCH, "serial"), Restored(messages=kept))
+    assert caplog.messages == ["1 messages for central systems wait of charge points that are configured no more"]

@@ -21,6 +21,7 @@ from gatewayd.ocpp.upstream_heard import told_the_time
 from gatewayd.site import sessions
 from gatewayd.site.agenda import Entry
 from gatewayd.site.backlog import NEVER_DROPPED, START, Message
+from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import CommandCode, LinkState, QuirkBits
 from gatewayd.site.command import Command
 
@@ -93,6 +94,11 @@ class TellingBridge(Bridge):
     """The last link was given up because no answer came: what gave way does not come first on the next one."""
     _again: Entry | None = None
     """When what is set aside is told again."""
+
+    @property
+    def reaches_out(self) -> bool:
+        """Whether its central system is to be dialled, again and again, while the charge point is served."""
+        return self.charge_point.buffered
 
     @property
     def passing(self) -> bool:
@@ -201,22 +207,25 @@ class TellingBridge(Bridge):
 
     def _started(self, message: Message, frame: frames.CallResult, now: float) -> bool:
         """It has this transaction now, under an id of its own; False where the answer cannot be read."""
-        cp = self.charge_point
         try:
             answer = schema.decode_answer(START, frame.payload)
         except schema.PayloadError as error:
             self._refused(message, f"an answer that cannot be read: {error.description}", now)
             return False
         assert isinstance(answer, schema_core.StartTransactionAnswer)
-        own, theirs = message.transaction_id, answer.transactionId
+        self._began(message.transaction_id, answer.transactionId, answer.idTagInfo.status, now)
+        return True
+
+    def _began(self, own: int, theirs: int, status: str, now: float) -> None:
+        """The central system calls this transaction of ours so, and says this of its tag."""
+        cp = self.charge_point
         if own and theirs != own:
             sessions.renumber(cp, own, theirs)
             cp.upstream_ids.learn(own, theirs, cp.bank.site.journal, self._runs)
-        if answer.idTagInfo.status != "Accepted" and self._runs(theirs):
+        if status != "Accepted" and self._runs(theirs):
             # The charge point would have ended it itself, had it heard this answer.
-            self._note(logging.WARNING, f"its central system says {answer.idTagInfo.status}: transaction {theirs} ends")
+            self._note(logging.WARNING, f"its central system says {status}: transaction {theirs} ends")
             self.offer(Command(CommandCode.RemoteStopTransaction, QUIET, p1=theirs, slot="own/stop"), now)
-        return True
 
     def _runs(self, transaction_id: int) -> bool:
         transaction = self.charge_point.transactions.by_id(transaction_id)
@@ -291,3 +300,10 @@ class TellingBridge(Bridge):
         told, self.told = self.told, None
         if told is not None:
             told.timeout.cancel()
+
+
+def owes(charge_point: ChargePoint) -> bool:
+    """Whether the messages of a bridged one are kept for its central system, or something is left of a time when they
+    were."""
+    waiting = charge_point.bank.site.backlog.count(charge_point.number)
+    return charge_point.buffered or waiting > 0 or len(charge_point.upstream_ids) > 0

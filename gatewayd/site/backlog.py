@@ -11,7 +11,7 @@ StartTransaction go the messages of its transaction: without it they would mean 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 
@@ -130,6 +130,11 @@ class Backlog:
     def all_aside(self) -> int:
         """How many of all charge points."""
         return sum(len(of_it) for of_it in self._aside.values())
+
+    def stranded(self, known: Container[int]) -> int:
+        """How many wait of charge points that are none of these: nobody tells them, until one has that number again."""
+        both = (self._waiting, self._aside)
+        return sum(len(of_it) for places in both for number, of_it in places.items() if number not in known)
 
     def lies_aside(self, charge_point: int, transaction_id: int) -> bool:
         """Whether the beginning of this transaction does."""

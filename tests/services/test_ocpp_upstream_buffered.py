@@ -11,7 +11,7 @@ from trio.testing import MockClock, memory_stream_pair
 
 from gatewayd.ocpp.telling import ASIDE_MAX_S, TOLD_TIMEOUT_S
 from gatewayd.services.ocpp_upstream import DIAL_TIMEOUT_S, LONGEST_PAUSE_S
-from gatewayd.site.codes import DecisionDefault, LinkState
+from gatewayd.site.codes import DecisionDefault, LinkState, Role
 from tests.services.test_ocpp_upstream import DROPPED_S, UPSTREAM_BIT, Gate, house
 
 BUFFER = 'offline = "buffer"\n'
@@ -215,3 +215,32 @@ async def test_a_central_system_that_falls_silent_is_noticed_and_the_charge_poin
         await all_of.until(lambda: bool(all_of.central.books), LONGEST_PAUSE_S + DIAL_TIMEOUT_S + 1)
         assert all_of.it.read(UPSTREAM_BIT) == [1]
         assert cp.session.close_codes == []
+
+
+async def test_what_waits_is_told_after_the_charge_point_left_the_bridge_role_too(autojump_clock: MockClock) -> None:
+    async with house(BUFFER, first_transaction_id=4711) as all_of:
+        record = all_of.it.charge_points["CP001"]
+        record.bank.site.decision_default = DecisionDefault.accept
+        all_of.central.accepting = False
+        cp = await all_of.charge_point()
+        await all_of.until(lambda: all_of.it.read(3032) == [LinkState.accepted])
+        cp.plug(1)
+        await cp.present_tag("TAG", 1)
+        await trio.sleep(600)
+        await cp.present_tag("TAG", 1)
+        await all_of.until(lambda: record.connectors[1].open_transaction is None)
+        record.role, record.buffered = Role.central_system, False
+        assert record.link is not None
+        record.link.close(1012, "configuration changed")
+        await all_of.until(lambda: cp.connected and record.registered, 300)
+        await trio.sleep(300)
+        assert all_of.central.books == {}
+        all_of.central.accepting = True
+        await all_of.until(lambda: len(record.bank.site.backlog) == 0, LONGEST_PAUSE_S + 60)
+        (mine,), (theirs,) = cp.books, all_of.central.books.values()
+        assert (theirs.meter_start_wh, theirs.meter_stop_wh) == (mine.meter_start_wh, mine.meter_stop_wh)
+        await all_of.until(lambda: not all_of.central.links)
+        dialled = len(all_of.dialled)
+        await trio.sleep(300)
+        assert (cp.connected, len(all_of.dialled)) == (True, dialled), "and then it is left in peace"
+        assert all_of.central.strays == all_of.central.violations == []

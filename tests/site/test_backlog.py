@@ -156,3 +156,11 @@ def test_whatever_comes_it_stays_bounded_and_counted(said: list[tuple[int, str, 
             assert left[action] + delivered[action] == taken[action]
         assert sum(left.values()) + sum(delivered.values()) + backlog.lost == sum(taken.values())
         assert backlog.bytes == len(backlog) == sum(left.values())
+
+
+def test_what_waits_of_nobody_is_counted() -> None:
+    backlog, journal = Backlog(), Journal()
+    for charge_point in (1, 2, 2):
+        assert backlog.add(charge_point, "StopTransaction", "stop", journal, 0.0)
+    backlog.set_aside(next(backlog.of(2)))
+    assert (backlog.stranded({1, 2}), backlog.stranded({1}), backlog.stranded(())) == (0, 2, 3)

@@ -24,8 +24,10 @@ from wsproto.utilities import LocalProtocolError
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.bridge import Bridge
 from gatewayd.ocpp.buffered_bridge import BufferedBridge
+from gatewayd.ocpp.farewell import Farewell
 from gatewayd.ocpp.handshake import Refused, Upgrade
 from gatewayd.ocpp.session import Session
+from gatewayd.ocpp.telling import TellingBridge, owes
 from gatewayd.services.ocpp_listener.admission import (
     HEAD_TIMEOUT_S,
     RECEIVE_BYTES,
@@ -289,7 +291,7 @@ class Listener:
         """It is the charge point's link from now on; an older one has lost its place already."""
         name = charge_point.name
         prefix = secrets.token_hex(4) + "-"
-        of_session = BufferedBridge if charge_point.bridged and _buffers(charge_point) else Session
+        of_session = BufferedBridge if charge_point.bridged and owes(charge_point) else Session
         session = of_session(charge_point, prefix, rules.call_timeout_s, rules.heartbeat_interval_s, rules.ask_bms)
         if partner is not None and not isinstance(session, BufferedBridge):
             session = Bridge(charge_point, prefix, rules.call_timeout_s)
@@ -312,8 +314,11 @@ class Listener:
 
     async def _stay(self, link: Link, upgrade: Upgrade, library: trio.Nursery) -> None:
         async with trio.open_nursery() as nursery:
-            if isinstance(link.session, BufferedBridge):
-                nursery.start_soon(self._keep_dialling, link, link.session, upgrade, library)
+            bridge, rules = link.session, link.rules
+            if not isinstance(bridge, Bridge):
+                bridge = Farewell(bridge.charge_point, bridge.id_prefix, rules.call_timeout_s)
+            if isinstance(bridge, TellingBridge):
+                nursery.start_soon(self._keep_dialling, link, bridge, upgrade, library)
             elif link.partner is not None and isinstance(link.session, Bridge):
                 nursery.start_soon(link.partner.run, link.session, link.room)
             try:
@@ -322,10 +327,10 @@ class Listener:
                 self._left(link)
             nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS_S  # for what is to go upstream still
 
-    async def _keep_dialling(self, link: Link, bridge: BufferedBridge, upgrade: Upgrade, library: trio.Nursery) -> None:
+    async def _keep_dialling(self, link: Link, bridge: TellingBridge, upgrade: Upgrade, library: trio.Nursery) -> None:
         """The charge point is served; reach its central system, again and again, for as long as it stays."""
         told = link.partner is None
-        while self._links.get(upgrade.identity) is link and (link.partner is not None or bridge.charge_point.buffered):
+        while self._links.get(upgrade.identity) is link and (link.partner is not None or bridge.reaches_out):
             if link.partner is None:
                 try:
                     link.partner = await self._dial(upgrade, library)
@@ -364,12 +369,6 @@ async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
         dropped = 0
         while dropped < LINGER_BYTES and (data := await stream.receive_some(RECEIVE_BYTES)):
             dropped += len(data)
-
-
-def _buffers(charge_point: ChargePoint) -> bool:
-    """Whether its messages are kept for its central system, or there is something left of a time when they were."""
-    waiting = charge_point.bank.site.backlog.count(charge_point.number)
-    return charge_point.buffered or waiting > 0 or len(charge_point.upstream_ids) > 0
 
 
 def _end_of(link: Link) -> End:

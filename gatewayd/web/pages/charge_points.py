@@ -104,7 +104,7 @@ def facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         (_("Habits seen"), ", ".join(found["quirks"]).replace("_", " ")),
         (_("Reconnects"), str(found["reconnects"])), (_("Calls without an answer"), str(found["call_timeouts"])),
     )  # fmt: skip
-    if found["upstream"] is not None:
+    if found["upstream"] is not None or found["upstream_waiting"]:
         waiting = str(found["upstream_waiting"])
         if found["upstream_aside"]:
             waiting = _("%(all)s, refused for now: %(aside)s", all=waiting, aside=found["upstream_aside"])
