@@ -18,10 +18,10 @@ from pathlib import Path
 from random import Random
 
 import trio
-from trio.testing import MockClock
 
 from tests.journeys.determined import determined
 from tests.journeys.plant import Plant, charge_points
+from tests.journeys.virtual_clock import VirtualClock
 from tests.simulator.central_system import CentralSystem
 from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
 from tests.simulator.clock import Clock
@@ -78,9 +78,7 @@ def run(policy: str, hours: float, seed: int = 1, count: int = COUNT) -> Absence
     """One absence of so many hours."""
     absence = Absence()
     with tempfile.TemporaryDirectory() as folder, determined(seed):
-        trio.run(
-            _Run(absence, policy, hours * 3600.0, Path(folder), seed, count).run, clock=MockClock(autojump_threshold=0)
-        )
+        trio.run(_Run(absence, policy, hours * 3600.0, Path(folder), seed, count).run, clock=VirtualClock())
     return absence
 
 
