@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hal.contract import STEWARD_SOCKET
+from hal.contract import NETWORK_FACTS, STEWARD_SOCKET
+
+CARD_OUTCOME = Path("/run/card-restore/restore.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Settings:
     appliance: bool = False
     """HTTPS on 443 at every address, and a power-on that the kernel knows of."""
     steward: Path = Path(STEWARD_SOCKET)
+    network_facts: Path = Path(NETWORK_FACTS)
+    """What netd publishes of the addresses: webd's own network is none. Missing on a machine that is no appliance."""
+    card_outcome: Path = CARD_OUTCOME
+    """What came of a backup that lay on the card at this start; missing where none did."""
 
     @property
     def points_socket(self) -> Path:

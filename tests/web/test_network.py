@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from gatewayd import config as configuration
 from gatewayd.web.routes import Role
-from hal.network_files import parse_trial
+from hal.fallback import Facts, begin, decide
+from hal.network_files import facts_text, parse_trial
+from hal.network_settings import NetworkSettings
 from tests.hal.test_stewardd import Steward
 from tests.web.door import Door
 
@@ -103,3 +106,23 @@ async def test_the_clock_is_a_wish_too(tmp_path: Path, steward: Steward) -> None
     token = (await at.tokens())[Role.admin]
     assert (await at.knock("POST", "/time/set", {"epoch_s": "1795000000.5"}, token)).status == 303
     assert "settime" in (steward.directory / "log").read_text()
+
+
+async def test_the_page_says_the_addresses_that_netd_gave(tmp_path: Path) -> None:
+    """webd on the appliance has no network of its own to look at."""
+    at = Door(tmp_path)
+    facts = tmp_path / "network.json"
+    at = Door.onto(replace(at.webd.settings, network_facts=facts))
+    token = (await at.tokens())[Role.viewer]
+    settings = NetworkSettings("static", IPv4Interface("192.0.2.20/24"), IPv4Address("192.0.2.1"))
+    state, wanted = decide(begin(settings, 0.0), Facts(True), 0.0)
+    for second in range(1, 10):  # nobody else answers to it
+        state, wanted = decide(state, Facts(True), second)
+    assert wanted.addresses == (settings.address,)
+    facts.write_text(facts_text("eth0", "52:54:00:67:61:74", state, wanted))
+    page = (await at.knock("GET", "/network", token=token)).text
+    for said in ("192.0.2.20/24", "these settings", "plugged in", "52:54:00:67:61:74", "192.0.2.1"):
+        assert f">{said}<" in page, said
+    for spoilt in ("", "[]", "{}", "{"):
+        facts.write_text(spoilt)
+        assert (await at.knock("GET", "/network", token=token)).status == 200

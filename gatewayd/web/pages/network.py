@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import ifaddr
 from starlette.requests import Request
@@ -29,6 +30,14 @@ NETWORK: Final[Fields] = {
     "ntp": ("network.ntp", LIST),
 }
 
+SOURCES: Final = {
+    "lease": _("the DHCP server"),
+    "fallback": _("nobody: the fallback address"),
+    "static": _("these settings"),
+    "none": _("nobody yet"),
+}
+"""Whom the address comes from, by netd's word."""
+
 
 async def network(request: Request) -> Response:
     """The page."""
@@ -37,18 +46,43 @@ async def network(request: Request) -> Response:
 
 def _page(request: Request, shown: Form, status: int = 200) -> Response:
     response: Response = of(request).rendering.page(
-        request, "network.html", status, form=shown, trial=network_trial.trial(of(request)), facts=_facts()
+        request, "network.html", status, form=shown, trial=network_trial.trial(of(request)), facts=_facts(request)
     )
     return response
 
 
-def _facts() -> list[tuple[str, str]]:
+def _facts(request: Request) -> list[tuple[str, str]]:
+    """As netd says it; on a machine without one, what this machine says itself."""
     found = [(_("Host name"), socket.gethostname())]
+    try:
+        facts = json.loads(of(request).settings.network_facts.read_bytes())
+        return found + _told(facts)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        pass
     for adapter in ifaddr.get_adapters():
         own = [f"{each.ip}/{each.network_prefix}" for each in adapter.ips if each.is_IPv4]
         if own and adapter.nice_name != "lo":
             found.append((adapter.nice_name, ", ".join(own)))
     return found
+
+
+def _told(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows of netd's facts; what there is none of is left out, but for the address."""
+    source = SOURCES.get(facts["source"], str(facts["source"]))
+    if facts["source"] == "lease" and facts["dhcp_server"]:
+        source = f"{source} {facts['dhcp_server']}"
+    rows = [
+        (_("Cable"), _("plugged in") if facts["carrier"] else _("not plugged in")),
+        (_("Address"), ", ".join(map(str, facts["addresses"])) or "—"),
+        (_("Given by"), source),
+        (_("Router"), facts["router"] or ""),
+        (_("Name servers"), ", ".join(map(str, facts["dns"]))),
+        (_("Time servers"), ", ".join(map(str, facts["ntp"]))),
+        (_("In conflict with"), ", ".join(f"{each['address']}: {each['mac']}" for each in facts["conflicts"])),
+        (_("Network address"), str(facts["mac"])),
+        (_("Fault"), str(facts["fault"])),
+    ]
+    return [(name, str(value)) for name, value in rows if value]
 
 
 async def try_network(request: Request) -> Response:
