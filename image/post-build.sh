@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$1 python=$2 given=$3
 lib=usr/lib/gateway
 programs=(gatewayd:gatewayd.__main__ webd:gatewayd.web.__main__ paneld:hal.paneld netd:hal.netd stewardd:hal.stewardd
-    factory_reset:hal.factory_reset boot_state:hal.boot_state)
+    factory_reset:hal.factory_reset boot_state:hal.boot_state card_restore:gatewayd.card_restore)
 
 trimmed() { # what nobody uses on the device: trim.txt says why
     local pattern

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The appliance under emulation: the root that is flashed, its kernel and its initrd, on QEMU's `virt` machine.
 #
-#   vm.sh disk FILE    a partitioned disk: two places for roots (the first is filled), an empty data partition
+#   vm.sh disk FILE    a partitioned disk: a FAT as the card's first, two places for roots (the first is filled), an empty
+#                      data partition
 #   vm.sh run DISK     boots DISK until the machine is switched off; prints where things are. In the environment:
 #                      VM_PORTS="modbus=1502:502 ..." (name=here:there), VM_NET=user|TAP, VM_DIRECTORY=build/vm for
 #                      console.log, rs485 (the bus), control (QEMU's monitor), VM_INITRD, VM_APPEND (kernel), VM_ARGS (QEMU),
@@ -30,10 +31,17 @@ disk() { # FILE
     [ -e build/root/root.squashfs ] || stop "there is no root yet: make root"
     mkdir -p "$(dirname "$1")"
     cat >"$1.config" <<END
+image firmware.vfat {
+    vfat { extraargs = "-F 32 -s 1" }
+    size = 48M
+}
 image $(basename "$1") {
     hdimage {
         partition-table-type = "gpt"
         align = 1M
+    }
+    partition firmware {
+        image = "firmware.vfat"
     }
     partition root-a {
         image = "root.squashfs"
@@ -44,8 +52,8 @@ image $(basename "$1") {
     partition data { size = 128M }
 }
 END
-    image/tools.sh run sh -c "genimage --config $1.config --inputpath build/root --outputpath $(dirname "$1") --tmppath /tmp/g \
-        --rootpath /tmp/none >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }" || stop "genimage failed"
+    image/tools.sh run sh -c "mkdir /tmp/fat; : >/tmp/fat/boot.scr; genimage --config $1.config --inputpath build/root \
+        --outputpath $(dirname "$1") --tmppath /tmp/g --rootpath /tmp/fat >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }" || stop "genimage failed"
 }
 
 tree() { # FILE: QEMU's device tree without its GPIO chip and the power button on it, which are not the board's

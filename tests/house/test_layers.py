@@ -25,7 +25,7 @@ GATEWAY = (
         *("gatewayd.certificates", "gatewayd.served", "gatewayd.observers", "gatewayd.host_clock", "gatewayd.programs"),
     ),
     ("gatewayd.app",),
-    ("gatewayd.__main__",),
+    ("gatewayd.__main__", "gatewayd.card_restore"),
 )
 BOARD = (
     ("hal.contract",),
@@ -54,6 +54,7 @@ STRANGERS = (
     ("gatewayd.modbus", "gatewayd.ocpp"),
     ("gatewayd.web", "gatewayd.services"),
     ("gatewayd.web", "gatewayd.app"),
+    ("gatewayd.__main__", "gatewayd.card_restore"),
     ("hal.paneld", "hal.netd", "hal.factory_reset", "hal.stewardd", "hal.terminal_panel", "hal.boot_state"),
 )
 STRANGERS_WITHIN = ("gatewayd.services",)
@@ -77,9 +78,11 @@ EFFECTS = {
 }
 CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
 
-# The gateway knows the board by its contract; with `--board` one service runs the panel's own logic in the daemon.
+# The gateway knows the board by its contract. A program that runs once at a start exchanges states as stewardd does;
+# with `--board` one service runs the panel's own logic in the daemon.
 BOARD_SEEN_BY_GATEWAY = {
     "gatewayd.web.__main__": ("hal.systemd",),
+    "gatewayd.card_restore": ("hal.backup",),
     "gatewayd.services.front_panel": ("hal.panel", "hal.reset_sequence", "hal.lines", "hal.board_spec"),
 }
 

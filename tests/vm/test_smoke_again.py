@@ -1,8 +1,10 @@
-"""The second start of the same machine: button held, switches on, and nobody in the network who gives addresses."""
+"""The second start of the same machine: button held, switches on, nobody in the network who gives addresses, and a
+backup on the card that a PC put there."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -10,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from gatewayd.backup import contents
+from gatewayd.backup.container import MODEL, Header, seal
 from hal.contract import LEDS
 from hal.reset_sequence import HOLD_S
-from tests.vm.machine import Machine
+from tests.vm.machine import PROJECT, Machine
 from tests.vm.wire import TAP, Wire
 
 CANARY = b"the secret of the owner before"
+BACKUP, PASSPHRASE = "boiler-house-20261128-1200.backup", "a boiler room in May"
 HELD_S = HOLD_S + 2
 FALLBACK = "192.168.100.246"
 FALLBACK_S = (29.0, 34.0)
@@ -39,8 +44,30 @@ def again(vm: Machine, wire: Wire) -> Machine:
     assert CANARY in (vm.directory / "disk.img").read_bytes()
     vm.run("systemctl", "--no-block", "reboot")
     vm.ended()
+    put_on_card(vm)
     vm.start(closed=("button", "dip1", "dip2", "dip3"), network=TAP, prefix=wire.enter)
     return vm
+
+
+def on_card(vm: Machine, command: str) -> str:
+    """A command of mtools on the card's FAT partition, while the machine is off."""
+    within = f"cd {vm.directory.relative_to(PROJECT)} && {command}"
+    done = subprocess.run(
+        ["image/tools.sh", "run", "sh", "-c", within], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def put_on_card(vm: Machine) -> None:
+    """What an electrician's PC does: the backup of the gateway that broke, and its passphrase."""
+    admin = contents.User("owner", "admin", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA")
+    state = contents.packed({contents.CONFIGURATION: contents.File(b'[gateway]\nname = "boiler house"\n', 0o660)})
+    payload = contents.joined(contents.Kept([admin]), state)
+    header = Header(MODEL, "0.1.0", 1_796_000_000.0, "boiler house")
+    (vm.directory / BACKUP).write_bytes(seal(header, payload, PASSPHRASE, os.urandom(16), os.urandom(12)))
+    (vm.directory / "passphrase.txt").write_bytes(PASSPHRASE.encode("utf-16") + "\r\n".encode("utf-16-le"))
+    for name in (BACKUP, "passphrase.txt"):
+        on_card(vm, f"mcopy -i disk.img@@1M {name} ::/")
 
 
 def lights(vm: Machine) -> Lights:
@@ -92,6 +119,17 @@ def test_a_button_held_at_power_on_empties_the_gateway(again: Machine) -> None:
     assert CANARY not in (again.directory / "disk.img").read_bytes()
 
 
+def test_the_backup_on_the_card_is_in_force(again: Machine) -> None:
+    """On a gateway that a factory reset had just emptied."""
+    assert again.booted() == "running"
+    said = again.run("cat", "/run/card-restore/restore.txt")
+    assert said.startswith("Restored."), said
+    assert "boiler house" in again.run("cat", "/data/gateway/gateway.toml")
+    assert again.run("stat", "-c", "%U %G", "/data/gateway/gateway.toml") == "gatewayd gatewayd\n"
+    again.until(lambda: "owner" in again.run("cat", "/data/webd/users.json", code=None), 120, "its users")
+    assert "/run/card-restore/card" not in again.run("cat", "/proc/mounts")
+
+
 def test_the_switches_are_as_they_were_at_power_on(again: Machine) -> None:
     board = json.loads(again.run("cat", "/run/paneld/board.json"))
     assert board == dict.fromkeys(("dip1", "dip2", "dip3", "bias", "termination"), True) | {"dip_conflict": False}
@@ -129,3 +167,15 @@ def test_a_dhcp_server_that_comes_late_is_followed(
         print(f"\na late lease was adopted after {took_s:.1f} s of the guest's time")
     assert facts(again)["addresses"][0].startswith("10.9.8.1")
     assert took_s <= ADOPTED_S
+
+
+def test_the_card_is_tidy_after_it(again: Machine) -> None:
+    """The last test: it pulls the plug, since nobody may look into a partition that the machine has."""
+    again.stop()
+    listed = on_card(again, "mdir -b -i disk.img@@1M ::/")
+    assert sorted(row.removeprefix("::/") for row in listed.split()) == [
+        "boot.scr",
+        f"{BACKUP}.restored",
+        "restore.txt",
+    ]
+    assert PASSPHRASE.encode("utf-16-le") not in (again.directory / "disk.img").read_bytes()[: 49 << 20]

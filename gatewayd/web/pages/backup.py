@@ -12,7 +12,7 @@ from gatewayd.web.backups import Looked
 from gatewayd.web.editor import Author
 from gatewayd.web.guard import form, signed_out, upload
 from gatewayd.web.pages import change, moment
-from gatewayd.web.pages.frame import of
+from gatewayd.web.pages.frame import card_outcome, of
 from gatewayd.web.pages.language import _, ngettext
 from gatewayd.web.refusals import Refused
 from gatewayd.web.routes import BODY_MAX_BYTES, Role, Route
@@ -29,7 +29,13 @@ async def backup(request: Request) -> Response:
 
 def _page(request: Request, *, make: str = "", restore: str = "", status: int = 200) -> Response:
     response: Response = of(request).rendering.page(
-        request, "backup.html", status, why_not_made=make, why_not_taken=restore, shortest=PASSPHRASE_SHORTEST
+        request,
+        "backup.html",
+        status,
+        why_not_made=make,
+        why_not_taken=restore,
+        shortest=PASSPHRASE_SHORTEST,
+        card=card_outcome(request),
     )
     return response
 

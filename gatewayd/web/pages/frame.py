@@ -55,6 +55,19 @@ WAYS: Final = (
 ROLES: Final = ((Role.viewer, _("viewer")), (Role.installer, _("installer")), (Role.admin, _("admin")))
 
 
+CARD_OUTCOME_MOST: Final = 4096
+"""Characters: five lines, one of which may name several files."""
+
+
+def card_outcome(request: Request) -> list[str]:
+    """What came of a backup that lay on the card when the gateway started, by lines; nothing where none did."""
+    try:
+        text = of(request).settings.card_outcome.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return text[:CARD_OUTCOME_MOST].splitlines()
+
+
 def of(request: Request) -> Webd:
     """The parts of webd, for a view."""
     found: Webd = request.app.state.webd

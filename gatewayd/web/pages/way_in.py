@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gatewayd.web import entry
 from gatewayd.web.guard import form, see_other, signed_in
-from gatewayd.web.pages.frame import of
+from gatewayd.web.pages.frame import card_outcome, of
 from gatewayd.web.pages.language import _
 from gatewayd.web.refusals import Refused
 from gatewayd.web.routes import Role, Route
@@ -54,7 +54,7 @@ def _claim(request: Request, fields: Mapping[str, str], why: str = "", status: i
     left_s = of(request).claim_left_s
     response: Response = of(request).rendering.page(
         request, "claim.html", status, name=fields.get("name", FIRST_USER), why=why,
-        minutes=math.ceil(left_s / 60), shortest=PASSWORD_SHORTEST,
+        minutes=math.ceil(left_s / 60), shortest=PASSWORD_SHORTEST, card=card_outcome(request),
     )  # fmt: skip
     return response
 
