@@ -11,12 +11,13 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import trio
+from cryptography import x509
 
 from gatewayd.config_tables import Config, OcppTls, OcppUpstream
 from gatewayd.services import tls
@@ -32,12 +33,16 @@ LOOK_AGAIN_S = 60.0
 """How often names, dates and the user's files are looked at: a new address is in the certificate a minute later."""
 CERTIFIED = 3
 """The security profile that is shown by a certificate."""
-AUTHORITY, CERTIFICATE, PAGE = "authority", "certificate", "page_certificate"
-"""What may be missing, by its name among the site's troubles."""
+AUTHORITY, CERTIFICATE, PAGE, EXPIRES = "authority", "certificate", "page_certificate", "certificate_expires"
+"""What may be missing, or soon will be, by its name among the site's troubles."""
+WARNED_BEFORE = timedelta(days=30)
+"""The user's own certificate is renewed by people: an authority of a site may take weeks."""
 
 
 PAGE_FILE, PAGE_MODE = "page.pem", 0o640
 """Key and chain for the page's HTTPS, beside the sockets: for the page's group, and gone with the power."""
+SITE_FILE = "page-site.pem"
+"""The same of the user's own authority, where there is one: for browsers that call the page by a name in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ class Certificates:
         """For the TLS listener; None while there is none, or nothing that it could show."""
         self.troubles: dict[str, str] = {}
         """What is missing → why."""
+        self.until: float | None = None
+        """When the user's own certificate ends, seconds since 1970; None: there is none."""
         self._one_at_a_time = trio.Lock()
         self._changed = trio.Event()
 
@@ -88,8 +95,9 @@ class Certificates:
             ask = any(charge_point.certificate_until for charge_point in site.charge_points.values())
             await trio.to_thread.run_sync(partial(self.refresh, config, site.epoch, ask=ask))
             self._show(self.context)
-            for name in (AUTHORITY, CERTIFICATE, PAGE):
+            for name in (AUTHORITY, CERTIFICATE, PAGE, EXPIRES):
                 site.trouble(name, there=name in self.troubles)
+            site.certificate_until = self.until
             site.signer = self if self._authority is not None else None
 
     def refresh(self, config: Config, epoch: float, *, ask: bool = False) -> None:
@@ -112,6 +120,7 @@ class Certificates:
             self._trouble(CERTIFICATE, str(error))
         try:
             self._publish_page(config, now)
+            self._publish_brought(config, now)
             self._trouble(PAGE, "")
         except OSError as error:
             self._trouble(PAGE, f"the page's certificate cannot be published: {error}")
@@ -122,9 +131,27 @@ class Certificates:
             return
         called = [*_names(config, config.web.host), *config.web.names]
         issued = self._authority.server(called, now=now, who="page")
-        file, text = self._run / PAGE_FILE, issued.key + issued.certificate
-        if not file.exists() or file.read_text(encoding="ascii") != text:
-            self._run.mkdir(parents=True, exist_ok=True)
+        self._publish(self._run / PAGE_FILE, issued.key + issued.certificate)
+
+    def _publish_brought(self, config: Config, now: datetime) -> None:
+        """The user's own certificate: for the page while it is good, and said in time that it ends."""
+        try:
+            brought = _configured(config.ocpp.tls)
+        except UnusableCertificate:  # said where charge points should see it
+            return
+        ends = _ends(brought.certificate)
+        self.until = None if ends is None else ends.timestamp()
+        soon = ends is not None and now > ends - WARNED_BEFORE
+        self._trouble(EXPIRES, f"the certificate of your own authority ends on {ends:%Y-%m-%d}" if soon else "")
+        if self._run is not None and config.web.port >= 0:
+            good = ends is not None and now < ends
+            self._publish(self._run / SITE_FILE, f"{brought.key}\n{brought.certificate}" if good else "")
+
+    def _publish(self, file: Path, text: str) -> None:
+        if not text:
+            file.unlink(missing_ok=True)
+        elif not file.exists() or file.read_text(encoding="ascii") != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, text, PAGE_MODE)
 
     def _open_authority(self, config: Config, now: datetime) -> None:
@@ -194,6 +221,14 @@ def _configured(table: OcppTls) -> _Shown:
     """What of it the user brings."""
     certificate, key, roots = (_read(f"ocpp.tls.{name}", getattr(table, name)) for name in PLACES["ocpp.tls"].values())
     return _Shown(certificate, key, roots, bool(table.client_ca))
+
+
+def _ends(chain: str) -> datetime | None:
+    """When the first of its certificates ends; None where none can be read."""
+    try:
+        return min(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(chain.encode("ascii")))
+    except ValueError:
+        return None
 
 
 def _context(shown: _Shown) -> ssl.SSLContext:

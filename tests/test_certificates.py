@@ -12,7 +12,7 @@ import trustme
 from cryptography import x509
 
 from gatewayd import config
-from gatewayd.certificates import AUTHORITY, CERTIFICATE, PAGE, Certificates, faults, upstream_context
+from gatewayd.certificates import AUTHORITY, CERTIFICATE, EXPIRES, PAGE, Certificates, faults, upstream_context
 from gatewayd.services.authority import SERVER_LIFE
 from gatewayd.services.tls import UnusableCertificate
 from gatewayd.site.codes import GatewayState
@@ -91,6 +91,33 @@ class TestOfThePage:
         (tmp_path / "run").write_text("")
         made, _ = self.made(tmp_path)
         assert set(made.troubles) == {PAGE}
+
+
+class TestTheEndOfTheUsers:
+    """Who brings a certificate must renew it, and is told in time."""
+
+    ENDS = x509.load_pem_x509_certificates(PAPERS.certificate.encode())[0].not_valid_after_utc.timestamp()
+    TOML = "[ocpp.tls]\n" + inline(PAPERS)
+
+    @pytest.mark.parametrize(
+        ("before_s", "warned", "shown"), [(31 * DAY_S, False, True), (29 * DAY_S, True, True), (-60, True, False)]
+    )
+    def test_its_end_is_told_in_time(self, tmp_path: Path, before_s: float, warned: bool, shown: bool) -> None:
+        made = Certificates(tmp_path, Site(), lambda context: None, tmp_path / "run")
+        made.refresh(config.parse(self.TOML, "c.toml"), self.ENDS - before_s)
+        assert (EXPIRES in made.troubles) is warned
+        assert made.until == self.ENDS
+        assert (tmp_path / "run" / "page-site.pem").exists() is shown
+
+    async def test_the_site_knows_it_until_it_is_taken_away(self, tmp_path: Path) -> None:
+        site = Site()
+        made = Certificates(tmp_path, site, lambda context: None, tmp_path / "run")
+        await made.look(config.parse(self.TOML, "c.toml"))
+        assert site.certificate_until == self.ENDS
+        await made.look(config.parse("", "c.toml"))
+        assert site.certificate_until is None
+        assert EXPIRES not in site.troubles
+        assert not (tmp_path / "run" / "page-site.pem").exists()
 
 
 def certificate_of(file: Path) -> x509.Certificate:

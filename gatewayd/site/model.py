@@ -98,6 +98,8 @@ class Site:
     """Every listener is bound."""
     troubles: set[str] = field(default_factory=set)
     """What is wrong with the gateway itself: CONFIGURATION, or the name of what is missing (a port, the disk)."""
+    certificate_until: float | None = None
+    """When the certificate of the user's own authority ends, seconds since 1970; None: there is none."""
     disk_state: DiskState = DiskState.unknown
     word_order: WordOrder = WordOrder.big
     notify_always: bool = False

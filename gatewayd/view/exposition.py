@@ -76,6 +76,8 @@ def gateway(
     yield family("gateway_info", gauge, {labelled(info): 1}, "What it is.")
     yield family("gateway_state", gauge, int(site.state), "As the register state.")
     yield family("gateway_fault", gauge, {labelled({"fault": each}): 1 for each in sorted(site.troubles)}, "Missing.")
+    until = site.certificate_until
+    yield family("gateway_certificate_expiry_timestamp_seconds", gauge, until, "Of the site's own authority.")
     yield family("gateway_uptime_seconds", gauge, round(now - site.started, 3), "Since the start.")
     yield family("gateway_disk_state", gauge, int(site.disk_state), "As the register disk_state.")
     yield family("gateway_ledger_waiting", gauge, journal.written - journal.committed, "Entries not on the disk yet.")

@@ -92,7 +92,7 @@ async def serve(settings: Settings, web: Web) -> None:
     own = bind(host, port) if given is None else given
     port = own.getsockname()[1]
     of = Webd(settings)
-    papers: Papers | None = Papers(settings.certificate) if settings.appliance else None
+    papers: Papers | None = Papers(settings.certificate, settings.site_certificate) if settings.appliance else None
     server = Server(application(of)) if papers is None else Server(application(of), papers)
     async with trio.open_nursery() as nursery, of.running():
         await nursery.start(server.serve, own)

@@ -10,7 +10,7 @@ import ipaddress
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +37,8 @@ NO_PEM: Final = "no certificate can be read in it; PEM begins with -----BEGIN CE
 PEM_TYPE: Final = "application/x-pem-file"
 CHAIN_LONGEST, KEY_LONGEST, NAME_LONGEST = 32 * 1024, 8 * 1024, 253
 """Characters; a chain of five certificates with RSA keys of 4096 bits has a third of it."""
+WARNED_BEFORE: Final = timedelta(days=30)
+"""As long before its end as gatewayd warns of it too."""
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 """Names by which no charge point dials."""
 
@@ -141,9 +143,9 @@ def _of_key(chain: list[x509.Certificate], text: str, own: Own) -> Iterator[Unus
 def _of_name(leaf: x509.Certificate, brought: Brought, own: Own) -> Iterator[Unusable]:
     covered, wanted = names(leaf), brought.name.strip().lower().removesuffix(".")
     called = [each for each in own.names if each not in LOCAL]
-    if wanted and not _covers(covered, wanted):
+    if wanted and not covers(covered, wanted):
         yield Unusable(NAME, f"the certificate is for {_listed(covered)}, not for {wanted}")
-    elif not wanted and not any(_covers(covered, each) for each in called):
+    elif not wanted and not any(covers(covered, each) for each in called):
         what = f"the certificate is for {_listed(covered)}, and the gateway is called {_listed(called)}"
         yield Unusable(NAME, f"{what}: say by which name charge points dial")
 
@@ -156,7 +158,7 @@ def names(certificate: x509.Certificate) -> list[str]:
     return [str(each.value).lower() for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
 
 
-def _covers(covered: Collection[str], name: str) -> bool:
+def covers(covered: Collection[str], name: str) -> bool:
     """RFC 9525: a wildcard stands for one whole label, the first; addresses only for themselves."""
     try:
         return str(ipaddress.ip_address(name)) in covered

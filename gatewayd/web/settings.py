@@ -44,6 +44,11 @@ class Settings:
         return self.run / "page.pem"
 
     @property
+    def site_certificate(self) -> Path:
+        """The same of the site's own authority, while there is one."""
+        return self.run / "page-site.pem"
+
+    @property
     def users(self) -> Path:
         return self.state / "users.json"
 

@@ -126,6 +126,36 @@ def test_papers_are_read_again_when_they_are_others_and_kept_while_they_are_none
     assert papers() is second
 
 
+def handshake(papers: Papers, believes: trustme.CA, name: str) -> None:
+    """A browser's, in memory, with this page. Raises ssl.SSLCertVerificationError for who is shown another's."""
+    context = ssl.create_default_context(cadata=believes.cert_pem.bytes().decode())
+    here, there = ssl.MemoryBIO(), ssl.MemoryBIO()
+    browser = context.wrap_bio(there, here, server_hostname=name)
+    page = papers().wrap_bio(here, there, server_side=True)
+    for turn in range(6):
+        try:
+            (browser if turn % 2 == 0 else page).do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+
+
+def test_a_browser_is_shown_the_sites_own_certificate_by_a_name_in_it(tmp_path: Path) -> None:
+    own, site = trustme.CA(), trustme.CA()
+    names = "gateway.lan", "192.0.2.7", "plant.site.example"
+    own.issue_cert(*names).private_key_and_cert_chain_pem.write_to_path(tmp_path / "page.pem")
+    papers = Papers(tmp_path / "page.pem", tmp_path / "page-site.pem")
+    handshake(papers, own, "plant.site.example")
+    site.issue_cert("*.site.example").private_key_and_cert_chain_pem.write_to_path(tmp_path / "page-site.pem")
+    handshake(papers, site, "plant.site.example")
+    handshake(papers, site, "PLANT.site.example")
+    handshake(papers, own, "gateway.lan")
+    handshake(papers, own, "192.0.2.7")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(papers, own, "plant.site.example")
+    (tmp_path / "page-site.pem").unlink()
+    handshake(papers, own, "plant.site.example")
+
+
 def test_the_appliance_has_other_defaults_and_takes_what_is_configured() -> None:
     here, there = (Settings(Path(), Path(), Path(), appliance=each) for each in (False, True))
     assert place(here, Web()) == ("127.0.0.1", 8080)

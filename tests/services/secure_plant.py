@@ -29,7 +29,7 @@ from tests.services.ocpp_peer import EPOCH, Peer, always_durable
 HOST = "127.0.0.1"
 NOW = datetime.now(UTC)
 Dates = tuple[datetime, datetime]
-NOWADAYS = NOW - timedelta(days=10), NOW + timedelta(days=10)
+NOWADAYS = NOW - timedelta(days=10), NOW + timedelta(days=100)
 PAST = NOW - timedelta(days=20), NOW - timedelta(days=10)
 FUTURE = NOW + timedelta(days=10), NOW + timedelta(days=20)
 

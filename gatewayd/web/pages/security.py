@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def own_facts(request: Request) -> list[tuple[str, str]]:
     ]
 
 
+def ends(request: Request) -> str:
+    """What is to be said of the end of the user's own certificate; empty: it is far away, or there is none."""
+    found = own_certificate.configured(of(request))
+    if found is None or found.not_valid_after_utc - datetime.now(UTC) > own_certificate.WARNED_BEFORE:
+        return ""
+    return _("It ends on %(day)s. Have the request signed once more.", day=f"{found.not_valid_after_utc:%Y-%m-%d}")
+
+
 async def security(request: Request) -> Response:
     """The page."""
     return _page(request, Form(values(of(request).gateway.config(), {**TLS, **FENCE})))
@@ -74,7 +83,7 @@ def _page(request: Request, shown: Form, status: int = 200) -> Response:
     own = authority(request)
     response: Response = of(request).rendering.page(
         request, "security.html", status, form=Form(filled, shown.faults), authority=facts(own) if own else [],
-        own=own_facts(request),
+        own=own_facts(request), ends=ends(request),
     )  # fmt: skip
     return response
 

@@ -45,7 +45,7 @@ GATEWAY: Final[Mapping[str, State]] = {
     "booting": State("busy", "waiting", _("Starting")),
     "running": State("good", "good", _("Running")),
     "configuration_error": State("bad", "bad", _("The configuration file is refused")),
-    "degraded": State("warn", "warning", _("Something is missing")),
+    "degraded": State("warn", "warning", _("Needs attention")),
 }
 
 FAULTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -62,6 +62,16 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         _("The serial line cannot be opened."),
         _("Look at [modbus.rtu] device, and whether another program has it."),
     ),
+    "authority": (_("The gateway's own authority cannot be used."), _("See the log; without it there is no TLS.")),
+    "certificate": (
+        _("Charge points cannot see the certificate that is configured."),
+        _("Look under Security; the one before it stays in use."),
+    ),
+    "certificate_expires": (
+        _("The certificate of your own authority ends soon, or has ended."),
+        _("Under Security: have the request signed once more, and bring the new one. Nobody renews it by itself."),
+    ),
+    "page_certificate": (_("This page's certificate cannot be renewed."), _("See the log for the reason.")),
     "sockets": (_("A socket for programs beside the daemon could not be made."), _("See the log for the reason.")),
 }
 """By the name of the fault: what it is, and what to do."""
