@@ -58,8 +58,8 @@ class Cause(StrEnum):
 
 CLOCKS = "Set the clocks of charge point and gateway."
 REMEDIES: dict[Cause, str] = {
-    Cause.unknown_identity: """Add a [[charge_point]] with exactly this identity, or correct the last part of the URL in
-        the charge point. Capital letters count.""",
+    Cause.unknown_identity: """Adopt it: a [[charge_point]] of exactly this identity. Or correct the last part of the
+        URL in the charge point; capital letters count.""",
     Cause.not_allowed: "Write 1 to its register `allowed`.",
     Cause.no_subprotocol: """Set the charge point to OCPP 1.6J (JSON over WebSocket). If it is, its firmware leaves the
         subprotocol out: choose a quirk profile that assumes ocpp1.6.""",

@@ -198,7 +198,7 @@ WRITE_HEARTBEAT = bytes.fromhex("000100000006010600090001")
 RTU_OVER_TCP = bytes.fromhex("010300000001840a")
 Fault = Callable[[Daemon], Awaitable[int]]
 FAULTS: list[tuple[Fault, str, Cause, int, str, str]] = [
-    (wrong_identity, TOML, Cause.unknown_identity, 404, "CP01", "Add a [[charge_point]]"),
+    (wrong_identity, TOML, Cause.unknown_identity, 404, "CP01", "Adopt it"),
     (no_subprotocol, TOML, Cause.no_subprotocol, 101, "CP001", "OCPP 1.6J"),
     (bad_encoding, TOML, Cause.bad_encoding, 400, "", "%20"),
     (soap, TOML, Cause.no_websocket, 426, "", "not to SOAP"),

@@ -98,11 +98,11 @@
     const summary = document.createElement("summary");
     const kind = exchange.answer?.kind === "error" ? "error" : exchange.answer ? "answered" : "open";
     details.dataset.kind = kind;
-    const direction = document.createElement("span");
+    const direction = text("span", "way", "");
     direction.append(icon(exchange.asker === "in" ? "told" : "asked"));
     const took = exchange.call && exchange.answer ? `${Math.round((exchange.answer.at - exchange.call.at) * 1000)} ms` : words[kind];
     summary.append(
-      text("span", "at", time(frame.at)), direction, text("span", "who", frame.charge_point), text("span", "action", exchange.action),
+      text("span", "at", time(frame.at)), text("span", "who", frame.charge_point), direction, text("span", "action", exchange.action),
       text("span", "payload", short(frame.payload)), text("span", "took number", kind === "error" ? `${words.error}` : took));
     details.append(summary);
     details.addEventListener("toggle", () => { if (details.open) unfold(details, exchange); });
