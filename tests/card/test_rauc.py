@@ -36,6 +36,7 @@ mkdir -p /etc/rauc
 # There is no /data, and what rauc remembers is not asked for here.
 sed 's|=/data/rauc/|=/tmp/|' rootfs/etc/rauc/system.conf >/etc/rauc/system.conf
 sed "s|^/dev/disk/by-partlabel/bootstate|/gateway/$1|" rootfs/etc/fw_env.config >/etc/fw_env.config
+cp rootfs/etc/u-boot-initial-env /etc
 shift
 export DBUS_STARTER_BUS_TYPE=session
 rauc service --override-boot-slot=A >/tmp/log 2>&1 &
@@ -100,6 +101,15 @@ def test_both_slots_are_seen_and_the_one_that_runs(state: Path) -> None:
 def test_a_slot_without_tries_is_a_bad_one(state: Path) -> None:
     state.write_bytes(boot_state.encode({**boot_state.NEW, "BOOT_B_LEFT": "0"}).ljust(1 << 20, b"\0"))
     assert slots(state)["slots"]["root.1"]["boot_status"] == "bad"
+
+
+@needs_tools
+def test_a_state_that_cannot_be_read_is_a_new_cards(state: Path) -> None:
+    state.write_bytes(bytes(1 << 20))
+    seen = slots(state)["slots"]
+    assert seen["root.0"]["boot_status"] == seen["root.1"]["boot_status"] == "good"
+    assert rauc(state, "status", "mark-active", "other").returncode == 0
+    assert left(state) == {**boot_state.NEW, "BOOT_ORDER": "B A"}
 
 
 @needs_tools
