@@ -9,6 +9,7 @@ from typing import Final
 
 _KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\r\n]{100}")
 _HASH: Final = re.compile(rb"\$(?:1|2[aby]|5|6|y|7|argon2id?)\$[A-Za-z0-9./$=,+-]{20,}")
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 _WORD: Final = re.compile(rb"[A-Za-z0-9+/_-]{22,}={0,2}")
 """128 bits and more, however they are written."""
 
@@ -49,9 +50,14 @@ def _made_at_the_first_start(root: Path) -> Iterator[Path]:
 
 def shared(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> list[str]:
     """What two started gateways have in common, by file and word; empty: nothing that could be a secret."""
-    words = {word for content in other.values() for word in _WORD.findall(content)}
+    common = {word for content in other.values() for word in _words(content)}
     return [
         f"{name}: {word[:12].decode()}… is on both"
         for name, content in sorted(one.items())
-        for word in sorted(set(_WORD.findall(content)) & words)
+        for word in sorted(_words(content) & common)
     ]
+
+
+def _words(content: bytes) -> set[bytes]:
+    """Without certificates, which everybody may see, and names of tables, in which there is no digit."""
+    return {word for word in _WORD.findall(_CERTIFICATE.sub(b"", content)) if re.search(rb"[0-9]", word)}

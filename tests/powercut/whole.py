@@ -7,6 +7,7 @@ that runs; what a cache may lose besides is the replay's (`replay.py`).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -94,9 +95,9 @@ class Whole:
         """What guest/told.service says of itself on the console, which it does once everything has started."""
         until = trio.current_time() + START_S
         while trio.current_time() < until:
-            for line in self.console.splitlines():
-                if line.startswith(f"told: {name} "):
-                    return line.split()[-1]
+            found = re.search(rf"told: {name} (\S+)", self.console)  # systemd's colours may stand in front of it
+            if found:
+                return found[1]
             await trio.sleep(LOOK_S)
         raise Bricked("\n".join(self.console.splitlines()[-40:]))
 
