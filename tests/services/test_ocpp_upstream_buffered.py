@@ -12,9 +12,22 @@ from trio.testing import MockClock, memory_stream_pair
 from gatewayd.ocpp.telling import ASIDE_MAX_S, TOLD_TIMEOUT_S
 from gatewayd.services.ocpp_upstream import DIAL_TIMEOUT_S, LONGEST_PAUSE_S
 from gatewayd.site.codes import DecisionDefault, LinkState, Role
-from tests.services.test_ocpp_upstream import DROPPED_S, UPSTREAM_BIT, Gate, house
+from tests.services.test_ocpp_upstream import DROPPED_S, UPSTREAM_BIT, Gate, House, house
+from tests.simulator.charge_point import ChargePoint
 
 BUFFER = 'offline = "buffer"\n'
+
+
+async def charging_without_a_central_system(all_of: House) -> ChargePoint:
+    """For ten minutes, with leave of the gateway's decision policy."""
+    all_of.it.charge_points["CP001"].bank.site.decision_default = DecisionDefault.accept
+    all_of.central.accepting = False
+    cp = await all_of.charge_point()
+    await all_of.until(lambda: all_of.it.read(3032) == [LinkState.accepted])
+    cp.plug(1)
+    await cp.present_tag("TAG", 1)
+    await trio.sleep(600)
+    return cp
 
 
 async def test_a_session_without_the_central_system_stands_in_its_books_later(autojump_clock: MockClock) -> None:
@@ -165,13 +178,7 @@ async def test_what_waits_is_told_after_a_change_of_the_policy_too(autojump_cloc
     """Then the charge point goes with its central system, as that policy wants."""
     async with house(BUFFER, first_transaction_id=4711) as all_of:
         record = all_of.it.charge_points["CP001"]
-        record.bank.site.decision_default = DecisionDefault.accept
-        all_of.central.accepting = False
-        cp = await all_of.charge_point()
-        await all_of.until(lambda: all_of.it.read(3032) == [LinkState.accepted])
-        cp.plug(1)
-        await cp.present_tag("TAG", 1)
-        await trio.sleep(600)
+        cp = await charging_without_a_central_system(all_of)
         record.buffered = False
         assert record.link is not None
         record.link.close(1012, "configuration changed")
@@ -220,13 +227,7 @@ async def test_a_central_system_that_falls_silent_is_noticed_and_the_charge_poin
 async def test_what_waits_is_told_after_the_charge_point_left_the_bridge_role_too(autojump_clock: MockClock) -> None:
     async with house(BUFFER, first_transaction_id=4711) as all_of:
         record = all_of.it.charge_points["CP001"]
-        record.bank.site.decision_default = DecisionDefault.accept
-        all_of.central.accepting = False
-        cp = await all_of.charge_point()
-        await all_of.until(lambda: all_of.it.read(3032) == [LinkState.accepted])
-        cp.plug(1)
-        await cp.present_tag("TAG", 1)
-        await trio.sleep(600)
+        cp = await charging_without_a_central_system(all_of)
         await cp.present_tag("TAG", 1)
         await all_of.until(lambda: record.connectors[1].open_transaction is None)
         record.role, record.buffered = Role.central_system, False
