@@ -25,7 +25,10 @@ from gatewayd.site.transaction import Transactions
 from tests.journeys import chaos
 from tests.journeys.invariant import Invariant
 
-SEED = 4
+SEEDS = (2, 3, 4)
+"""One storm need not touch what is broken: an id is given out twice only if a charge point starts before the restart
+and after it. The first that does is enough."""
+
 Patch = Callable[[], AbstractContextManager[object]]
 
 
@@ -162,12 +165,13 @@ def _name(value: object) -> str | None:
 
 @pytest.mark.parametrize(("invariant", "broken"), TWINS, ids=_name)
 def test_a_broken_build_is_complained_of(invariant: Invariant, broken: Patch) -> None:
-    found = chaos.run(SEED, chaos.SMALL, broken, enough=invariant)
-    assert invariant in found.broken, f"{invariant.value}: nothing noticed. {found}"
+    storms = (chaos.run(seed, chaos.SMALL, broken, enough=invariant) for seed in SEEDS)
+    assert any(invariant in found.broken for found in storms), f"{invariant.value}: nothing noticed"
 
 
-def test_the_build_that_is_not_broken_is_not(caplog: pytest.LogCaptureFixture) -> None:
-    found = chaos.run(SEED, chaos.SMALL, nullcontext)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_build_that_is_not_broken_is_not(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    found = chaos.run(seed, chaos.SMALL, nullcontext)
     assert not found.broken, str(found)
 
 
