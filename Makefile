@@ -113,13 +113,17 @@ test-image: tools ## as root: the card image and its slots under U-Boot; what is
 	@GATEWAY_TEST_IMAGE=1 $(python) -m pytest -o faulthandler_timeout=0 tests/card --durations=10
 
 .PHONY: vm-smoke
-vm-smoke: root ## as root: the appliance's own root, emulated: what starts, what answers, what is open; minutes
-	@.ci/setup vm
+vm-smoke: vm-able root ## as root: the appliance's own root, emulated: what starts, what answers, what is open; minutes
 	@[ -x build/interop/python/bin/pip ] || $(python) -m venv build/interop/python
 	@build/interop/python/bin/pip install -q --disable-pip-version-check -r tests/interop/peers/requirements.txt
 	@image/vm.sh disk build/vm/fresh.img
 	@tests/vm/guest/build.sh build/vm/initrd-test
-	@GATEWAY_TEST_VM=1 $(python) -m pytest -o faulthandler_timeout=0 tests/vm --durations=8
+	@GATEWAY_TEST_VM=1 $(python) -m pytest -o faulthandler_timeout=0 tests/vm -n 2 --dist loadfile --durations=8
+
+.PHONY: vm-able
+vm-able:
+	@.ci/setup vm
+	@image/vm.sh able
 
 .PHONY: powercut
 powercut: root ## as root: power cuts, going on where they stopped; PARTS="replay fresh kills", COUNT=n of them, SECONDS=n
@@ -127,7 +131,7 @@ powercut: root ## as root: power cuts, going on where they stopped; PARTS="repla
 	@$(python) -m tests.powercut $(PARTS) $(if $(COUNT),--count $(COUNT)) $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: vm-report
-vm-report: ## as root: size, memory and time of the appliance's own root, emulated, beside one with nothing of ours
+vm-report: vm-able ## as root: size, memory and time of the appliance's own root, emulated, beside one with nothing of ours
 	@[ -e build/root/root.squashfs ] || $(MAKE) root
 	@image/vm.sh disk build/vm/fresh.img
 	@tests/vm/guest/build.sh build/vm/initrd-test

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The appliance under emulation: the root that is flashed, its kernel and its initrd, on QEMU's `virt` machine.
 #
-#   vm.sh disk FILE    a partitioned disk: a FAT as the card's first, two places for roots (the first is filled), an empty
-#                      data partition
+#   vm.sh disk FILE [FOLDER]    a partitioned disk: a FAT as the card's first, two places for roots (the first is filled),
+#                      a data partition: empty, or with what is in FOLDER
+#   vm.sh able         whether this machine can do what the tests take, known before a root is built for them
 #   vm.sh run DISK     boots DISK until the machine is switched off; prints where things are. In the environment:
 #                      VM_PORTS="modbus=1502:502 ..." (name=here:there), VM_NET=user|TAP, VM_DIRECTORY=build/vm for
 #                      console.log, rs485 (the bus), control (QEMU's monitor), VM_INITRD, VM_APPEND (kernel), VM_ARGS (QEMU),
@@ -27,9 +28,24 @@ fast="mitigations=off nokaslr"
 lsm="lsm=landlock,lockdown,yama"
 root_uuid=6a57ef4c-2a7c-4a3c-9d0e-0a5e1d3c4b01 # of the first root, here and on the kernel's command line
 
-disk() { # FILE
+able() {
+    need_root "entering the tools root takes mounts, a network for tests takes a namespace"
+    unshare --mount true 2>/dev/null || stop "no mount namespaces here; in a container they need its --privileged"
+    [ -c /dev/net/tun ] || stop "there is no /dev/net/tun, through which the emulated machine gets a network"
+    local name=vm-able-$$ free
+    { ip netns add $name && ip -n $name tuntap add tap0 mode tap && ip netns del $name; } ||
+        stop "no network namespaces here; in a container they need its --privileged"
+    free=$(df --output=avail -k . | tail -n 1)
+    [ "$free" -gt 4000000 ] || stop "4 GB of disk are needed here, $((free / 1000000)) GB are free"
+}
+
+disk() { # FILE [FOLDER]
     [ -e build/root/root.squashfs ] || stop "there is no root yet: make root"
     mkdir -p "$(dirname "$1")"
+    local used='' fill=''
+    if [ $# -gt 1 ]; then # as large as the gateway makes it: the last MiB is not the file system's
+        used='image = "/tmp/data"' fill="mke2fs -q -t ext4 -d $2 /tmp/data 127M &&"
+    fi
     cat >"$1.config" <<END
 image firmware.vfat {
     vfat { extraargs = "-F 32 -s 1" }
@@ -49,10 +65,13 @@ image $(basename "$1") {
         partition-uuid = "$root_uuid"
     }
     partition root-b { size = 96M }
-    partition data { size = 128M }
+    partition data {
+        size = 128M
+        $used
+    }
 }
 END
-    image/tools.sh run sh -c "mkdir /tmp/fat; : >/tmp/fat/boot.scr; genimage --config $1.config --inputpath build/root \
+    image/tools.sh run sh -c "$fill mkdir /tmp/fat; : >/tmp/fat/boot.scr; genimage --config $1.config --inputpath build/root \
         --outputpath $(dirname "$1") --tmppath /tmp/g --rootpath /tmp/fat >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }" || stop "genimage failed"
 }
 
@@ -110,8 +129,9 @@ run() { # DISK
 }
 
 case "${1:-}" in
-disk) disk "$2" ;;
+able) able ;;
+disk) disk "${@:2}" ;;
 run) run "$2" ;;
 emulate) emulate "$2" ;;
-*) stop "usage: vm.sh disk FILE | run DISK" ;;
+*) stop "usage: vm.sh able | disk FILE [FOLDER] | run DISK" ;;
 esac

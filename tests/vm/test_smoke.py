@@ -10,6 +10,7 @@ import re
 import ssl
 import subprocess
 import urllib.request
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -43,6 +44,17 @@ PROMISED = {
     "udp": {"0.0.0.0:5353", ":::5353"},
 }
 """promises R31: nobody listens anywhere else."""
+
+
+@pytest.fixture(scope="module")
+def vm() -> Iterator[Machine]:
+    """One machine for all, as after the first power-on."""
+    machine = Machine("smoke")
+    machine.start()
+    try:
+        yield machine
+    finally:
+        machine.remove()
 
 
 def mbpoll(*arguments: str, target: str = "127.0.0.1", values: tuple[int, ...] = ()) -> str:
@@ -211,7 +223,7 @@ def test_the_lines_contract_on_the_kernels_gpio(vm: Machine) -> None:
     }
 
 
-def test_a_daemon_that_hangs_is_healed(vm: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_daemon_that_hangs_is_healed(vm: Machine, seen: Callable[[str], None]) -> None:
     main_pid = vm.run("systemctl", "show", "-P", "MainPID", "gatewayd").strip()
     stopped_at = vm.clock()
     vm.run("kill", "-STOP", main_pid)
@@ -224,7 +236,13 @@ def test_a_daemon_that_hangs_is_healed(vm: Machine, capsys: pytest.CaptureFixtur
 
     vm.until(another, 60, "gatewayd was started again")
     took_s = vm.clock() - stopped_at
-    with capsys.disabled():
-        print(f"\nhealed after {took_s:.1f} s of the guest's time")
+    seen(f"a daemon that hangs: healed after {took_s:.1f} s of the guest's time")
     assert registers(vm, 0, 1) == [0x4F43]
     assert took_s <= HEALED_S
+
+
+def test_it_restarts_when_told(vm: Machine) -> None:
+    """The last test: the machine is off afterwards."""
+    vm.run("systemctl", "--no-block", "reboot")
+    vm.ended()
+    assert "reboot: Restarting system" in vm.console

@@ -1,4 +1,4 @@
-"""The second start of the same machine: button held, switches on, nobody in the network who gives addresses, and a
+"""A machine that has had an owner, started with the button held, the switches on, nobody who gives addresses, and a
 backup on the card that a PC put there."""
 
 from __future__ import annotations
@@ -7,8 +7,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,36 +16,42 @@ from gatewayd.backup.container import MODEL, Header, seal
 from hal.contract import LEDS
 from hal.reset_sequence import HOLD_S
 from tests.vm.machine import PROJECT, Machine
+from tests.vm.owner import (
+    ADOPTED_S,
+    FALLBACK,
+    FALLBACK_S,
+    Lights,
+    hold_the_button,
+    lights,
+    nothing_is_left,
+    source_is,
+    used_disk,
+)
 from tests.vm.wire import TAP, Wire
 
-CANARY = b"the secret of the owner before"
 BACKUP, PASSPHRASE = "boiler-house-20261128-1200.backup", "a boiler room in May"
-HELD_S = HOLD_S + 2
-FALLBACK = "192.168.100.246"
-FALLBACK_S = (29.0, 34.0)
-"""manual 4: after 30 s; netd looks once a second, and starts its client first."""
-ADOPTED_S = 30.0
-"""promises R21: a lease that comes late."""
-
-Lights = list[tuple[float, str, bool]]
 
 
 @pytest.fixture(scope="module")
-def wire(vm: Machine) -> Iterator[Wire]:
-    with Wire(vm.directory) as network:
+def owned() -> Machine:
+    """Not started yet; its data partition is what an owner left."""
+    return Machine("again", used_disk())
+
+
+@pytest.fixture(scope="module")
+def wire(owned: Machine) -> Iterator[Wire]:
+    with Wire(owned.directory) as network:
         yield network
 
 
 @pytest.fixture(scope="module")
-def again(vm: Machine, wire: Wire) -> Machine:
-    vm.booted()
-    vm.run("sh", "-c", f"echo '{CANARY.decode()}' >/data/gateway/canary && sync")
-    assert CANARY in (vm.directory / "disk.img").read_bytes()
-    vm.run("systemctl", "--no-block", "reboot")
-    vm.ended()
-    put_on_card(vm)
-    vm.start(closed=("button", "dip1", "dip2", "dip3"), network=TAP, prefix=wire.enter)
-    return vm
+def again(owned: Machine, wire: Wire) -> Iterator[Machine]:
+    put_on_card(owned)
+    owned.start(closed=("button", "dip1", "dip2", "dip3"), network=TAP, prefix=wire.enter)
+    try:
+        yield owned
+    finally:
+        owned.remove()
 
 
 def on_card(vm: Machine, command: str) -> str:
@@ -70,20 +75,11 @@ def put_on_card(vm: Machine) -> None:
         on_card(vm, f"mcopy -i disk.img@@1M {name} ::/")
 
 
-def lights(vm: Machine) -> Lights:
-    return [(float(at), str(line), bool(value)) for at, line, value in vm.ask(lights=True)["lights"]]
-
-
-def facts(vm: Machine) -> dict[str, Any]:
-    said = vm.run("cat", "/run/netd/network.json", code=None)
-    return dict(json.loads(said)) if said else {}
-
-
-def levels(seen: Lights, ended_at: float) -> list[frozenset[str]]:
+def levels(changes: Lights, ended_at: float) -> list[frozenset[str]]:
     """What was lit together, one after the other, up to `ended_at`; what lasted for less than two looks is left out."""
     lit: set[str] = set()
     steps: list[tuple[float, frozenset[str]]] = []
-    for at, line, value in seen:
+    for at, line, value in changes:
         if at <= ended_at and line in LEDS:
             (lit.add if value else lit.discard)(line)
             steps.append((at, frozenset(lit)))
@@ -96,27 +92,21 @@ def levels(seen: Lights, ended_at: float) -> list[frozenset[str]]:
 def test_a_button_held_at_power_on_empties_the_gateway(again: Machine) -> None:
     """manual 5.2, its lights too."""
     held = {"led_feedback_red", "led_button"}
-    lit_at = again.until(
-        lambda: next((at for at, *what in lights(again) if what == ["led_feedback_red", True]), 0.0), 60, "red"
-    )
-    again.until(lambda: again.clock() >= lit_at + HELD_S, HELD_S + 60, "held for long enough")
-    released_at = float(again.ask(contact="button", closed=False)["at"])
+    released_at = hold_the_button(again)
     assert again.booted() == "running", again.run("systemctl", "--failed", "--plain")
     done = again.run("journalctl", "-b", "-u", "factory-reset", "-o", "short-monotonic", "--no-pager")
     assert "factory reset done" in done
     done_at = float(re.findall(r"\[ *([\d.]+)\].*factory reset done", done)[0])
-    seen = levels(lights(again), done_at)
+    steps = levels(lights(again), done_at)
     turns = [frozenset(held | {"led_ocpp"}), frozenset(held | {"led_modbus"})]
     blink = [frozenset(), frozenset({"led_ocpp", "led_modbus", "led_feedback_green", "led_button"})]
-    while seen and not seen[0]:
-        seen.pop(0)
-    assert seen[0] == turns[0]
-    assert all(level == turns[number % 2] for number, level in enumerate(seen[: 2 * int(HOLD_S)])), seen
-    assert [level for level in seen if level not in turns][:2] == blink
+    while steps and not steps[0]:
+        steps.pop(0)
+    assert steps[0] == turns[0]
+    assert all(level == turns[number % 2] for number, level in enumerate(steps[: 2 * int(HOLD_S)])), steps
+    assert [level for level in steps if level not in turns][:2] == blink
     assert released_at < done_at
-    assert again.run("sh", "-c", "ls -A /data/gateway/canary 2>/dev/null", code=None) == ""
-    again.run("sync")
-    assert CANARY not in (again.directory / "disk.img").read_bytes()
+    assert nothing_is_left(again)
 
 
 def test_the_backup_on_the_card_is_in_force(again: Machine) -> None:
@@ -137,17 +127,14 @@ def test_the_switches_are_as_they_were_at_power_on(again: Machine) -> None:
 
 
 def test_without_a_dhcp_server_the_address_is_the_fallback(
-    again: Machine, wire: Wire, capsys: pytest.CaptureFixture[str]
+    again: Machine, wire: Wire, seen: Callable[[str], None]
 ) -> None:
-    found = again.until(
-        lambda: (each := facts(again)).get("source") == "fallback" and each, 120, "the fallback address"
-    )
+    found = source_is(again, "fallback")
     journal = again.run("journalctl", "-b", "-u", "netd", "-o", "short-monotonic", "--no-pager")
     added = re.findall(rf"\[ *([\d.]+)\].*ip addr add {FALLBACK}", journal)
     assert added, journal
     after_s = float(added[0]) - found["asking_since_s"]
-    with capsys.disabled():
-        print(f"\nthe fallback address came after {after_s:.1f} s of the guest's time")
+    seen(f"the fallback address came after {after_s:.1f} s of the guest's time")
     assert FALLBACK_S[0] <= after_s <= FALLBACK_S[1]
     said = subprocess.run(
         [*wire.enter, "mbpoll", "-a", "1", "-0", "-1", "-r", "0", "-o", "10", FALLBACK],
@@ -156,16 +143,13 @@ def test_without_a_dhcp_server_the_address_is_the_fallback(
     assert "[0]: \t20291\n" in said
 
 
-def test_a_dhcp_server_that_comes_late_is_followed(
-    again: Machine, wire: Wire, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dhcp_server_that_comes_late_is_followed(again: Machine, wire: Wire, seen: Callable[[str], None]) -> None:
     began_at = again.clock()
     wire.serve_dhcp()
-    again.until(lambda: facts(again).get("source") == "lease", 120, "a lease")
+    found = source_is(again, "lease")
     took_s = again.clock() - began_at
-    with capsys.disabled():
-        print(f"\na late lease was adopted after {took_s:.1f} s of the guest's time")
-    assert facts(again)["addresses"][0].startswith("10.9.8.1")
+    seen(f"a late lease was adopted after {took_s:.1f} s of the guest's time")
+    assert found["addresses"][0].startswith("10.9.8.1")
     assert took_s <= ADOPTED_S
 
 
