@@ -70,7 +70,7 @@ class Machine:
             "VM_PORTS": " ".join(f"{name}={self.port[name]}:{there}" for name, there in PORTS.items()),
             "VM_INITRD": str((BUILT / "initrd-test").relative_to(PROJECT)),
             "VM_APPEND": f"{append} rdinit=/test/init" + (f" board.closed={','.join(closed)}" if closed else ""),
-            "VM_ARGS": "-no-reboot "
+            "VM_ARGS": "-no-reboot -device i6300esb "
             "-device virtio-serial-device -device virtserialport,chardev=agent,name=agent "
             f"-chardev socket,path={relative}/agent,server=on,wait=off,id=agent",
         }
@@ -139,6 +139,19 @@ class Machine:
         """Waits until systemd has started everything that it will; its word for how that went: running, degraded."""
         self.ask(limit_s=BOOT_S)
         return self.run("systemctl", "is-system-running", "--wait", limit_s=BOOT_S, code=None).strip()
+
+    def until_it_ends(self, limit_s: float) -> float:
+        """Waits for it to restart by itself, for so many seconds of the guest; when its agent was last heard."""
+        last = began = self.clock()
+        while True:
+            try:
+                last = self.clock()
+            except NotThere:
+                self.ended(60)
+                return last
+            if last > began + limit_s:
+                raise self._fault(f"it goes on after {limit_s:.0f} s")
+            time.sleep(0.3)
 
     def until(self, true: Any, limit_s: float, what: str) -> Any:
         """Asks again and again, for so many seconds of the guest; what was true."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The second archive behind the initrd, for tests: a simulated GPIO chip and an agent. Nothing of it is in the shipped
-# root; the guest's init (`rdinit=/test/init`) puts it into /run and goes on as always.
+# The second archive behind the initrd, for tests: a simulated GPIO chip, a watchdog's driver and an agent. Nothing of it
+# is in the shipped root; the guest's init (`rdinit=/test/init`) puts it into /run and goes on as always.
 #
 #   build.sh RESULT    the whole initrd, shipped and second part. Needs root, as the tools root does
 set -euo pipefail
@@ -28,7 +28,10 @@ archive() {
     rm -rf $work
     mkdir -p $work/test
     cp tests/vm/guest/{init,agent.py,agent.service} $work/test
-    xz -dc build/root/unpacked/usr/lib/modules/*/kernel/fs/configfs/configfs.ko.xz >$work/test/configfs.ko
+    local module
+    for module in fs/configfs/configfs drivers/watchdog/i6300esb; do
+        xz -dc build/root/unpacked/usr/lib/modules/*/kernel/$module.ko.xz >"$work/test/${module##*/}.ko"
+    done
     cp $kept.ko $work/test/gpio_simulated.ko
     .venv/bin/python -c 'from hal.board import PINS
 for row in PINS: print(row.line, row.gpio)' >$work/test/lines
