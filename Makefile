@@ -130,6 +130,13 @@ powercut: root ## as root: power cuts, going on where they stopped; PARTS="repla
 	@.ci/setup test-root
 	@$(python) -m tests.powercut $(PARTS) $(if $(COUNT),--count $(COUNT)) $(if $(SECONDS),--seconds $(SECONDS))
 
+.PHONY: vm-test
+vm-test: vm-able ## as root: its long form: factory resets in every kind of network, plugs pulled; goes on where it stopped; COUNT=20
+	@[ -e build/root/root.squashfs ] || $(MAKE) root
+	@image/vm.sh disk build/vm/fresh.img
+	@tests/vm/guest/build.sh build/vm/initrd-test
+	@$(python) -m tests.vm.long $(COUNT)
+
 .PHONY: vm-report
 vm-report: vm-able ## as root: size, memory and time of the appliance's own root, emulated, beside one with nothing of ours
 	@[ -e build/root/root.squashfs ] || $(MAKE) root

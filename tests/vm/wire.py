@@ -30,9 +30,7 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.kill()
-            self._server.wait()
+        self.end_dhcp()
         self._ip("netns", "del", self.name)
 
     def serve_dhcp(self) -> None:
@@ -46,6 +44,13 @@ class Wire:
                  "--user=root", f"--dhcp-leasefile={leases}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
+
+    def end_dhcp(self) -> None:
+        """From now on nobody answers; leases that were given stay."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
 
     @staticmethod
     def _ip(*words: str) -> None:
