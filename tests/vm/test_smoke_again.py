@@ -156,8 +156,8 @@ def test_a_dhcp_server_that_comes_late_is_followed(again: Machine, wire: Wire, s
 
 
 def test_a_systemd_that_hangs_restarts_the_machine(again: Machine, seen: Callable[[str], None]) -> None:
-    """The last test of a running machine, which is off afterwards. What crashes systemd leaves it standing still, everything else goes
-    on, and only the watchdog's chip notices."""
+    """The last test of a running machine, which is off afterwards. What crashes systemd leaves it standing still,
+    everything else goes on, and only the watchdog's chip notices."""
     assert again.run("cat", "/sys/class/watchdog/watchdog0/state") == "active\n"
     frozen_at = again.clock()
     again.run("kill", "-ABRT", "1")
@@ -169,9 +169,5 @@ def test_the_card_is_tidy_after_it(again: Machine) -> None:
     """While the machine is off, since nobody may look into a partition that it has."""
     again.stop()
     listed = on_card(again, "mdir -b -i disk.img@@1M ::/")
-    assert sorted(row.removeprefix("::/") for row in listed.split()) == [
-        "boot.scr",
-        f"{BACKUP}.restored",
-        "restore.txt",
-    ]
+    assert {row.removeprefix("::/") for row in listed.split()} == {"boot.scr", f"{BACKUP}.restored", "restore.txt"}
     assert PASSPHRASE.encode("utf-16-le") not in (again.directory / "disk.img").read_bytes()[: 49 << 20]
