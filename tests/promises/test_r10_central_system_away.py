@@ -13,6 +13,7 @@ import os
 import pytest
 
 from gatewayd.ocpp import buffered_bridge, telling
+from gatewayd.services.ocpp_upstream import LONGEST_PAUSE_S
 from tests.journeys import absence
 from tests.processes import in_processes
 from tests.promises.report import seen
@@ -21,8 +22,9 @@ HOURS = float(os.environ.get("HOURS", "72"))
 HUNG_HOURS = float(os.environ.get("HUNG_HOURS", min(HOURS, 2.0)))
 """Links are dialled again all the time: this costs as much as days of absence."""
 DRAINED_MAX_S = 60.0
-HUNG_DRAINED_MAX_S = 120.0
-"""The Call that is open then must be given up, and the link dialled after its pause, before it is known to be well."""
+HUNG_DRAINED_MAX_S = 2 * telling.TOLD_TIMEOUT_S + LONGEST_PAUSE_S + DRAINED_MAX_S
+"""What is open then, a told Call or a message that was passed on, must be given up, and the link dialled after its pause,
+before it is known to be well."""
 LIMIT_S = 900.0
 """Of one of them; two minutes on a quiet core."""
 HUNG_LIMIT_S = LIMIT_S * max(1.0, HUNG_HOURS / 2.0)
