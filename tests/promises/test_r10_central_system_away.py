@@ -23,8 +23,8 @@ HUNG_HOURS = float(os.environ.get("HUNG_HOURS", min(HOURS, 2.0)))
 """Links are dialled again all the time: this costs as much as days of absence."""
 DRAINED_MAX_S = 60.0
 HUNG_DRAINED_MAX_S = 2 * telling.TOLD_TIMEOUT_S + LONGEST_PAUSE_S + DRAINED_MAX_S
-"""What is open then, a told Call or a message that was passed on, must be given up, and the link dialled after its pause,
-before it is known to be well."""
+"""What is open then, a told Call or a message that was passed on, must be given up, and the link dialled after its
+pause, before it is known to be well."""
 LIMIT_S = 900.0
 """Of one of them; two minutes on a quiet core."""
 HUNG_LIMIT_S = LIMIT_S * max(1.0, HUNG_HOURS / 2.0)
