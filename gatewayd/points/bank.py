@@ -146,8 +146,8 @@ class Bank:
         """A second has passed: ages and heartbeats are encoded again when they are read next."""
         self._state[:] = self._all_stale
 
-    def read(self, address: int, quantity: int) -> bytes:
-        """`quantity` registers from `address`, big-endian. Raises IllegalAddress."""
+    def read(self, address: int, quantity: int) -> bytes | bytearray:
+        """`quantity` registers from `address`, big-endian: a copy. Raises IllegalAddress."""
         records = self.records
         if records.changed:
             self._absorb()
@@ -157,9 +157,9 @@ class Bank:
         state, first, behind = self._state, address // BLOCK, (end - 1) // BLOCK + 1
         if behind > len(state):
             raise IllegalAddress
-        if state.count(FRESH, first, behind) != behind - first:
+        if state[first] != FRESH or behind - first > 1:
             self._refresh_stale(first, behind)
-        return bytes(self._registers[2 * address : 2 * end])
+        return self._registers[2 * address : 2 * end]
 
     def _refresh_stale(self, first: int, behind: int) -> None:
         for block in range(first, behind):
@@ -327,7 +327,7 @@ class Window:
             raise IllegalAddress
         return self._base + address
 
-    def read(self, address: int, quantity: int) -> bytes:
+    def read(self, address: int, quantity: int) -> bytes | bytearray:
         """As `Bank.read`."""
         return self._bank.read(self._check(address, quantity), quantity)
 

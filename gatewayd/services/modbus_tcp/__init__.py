@@ -20,6 +20,7 @@ import select
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_network
+from math import inf
 from time import perf_counter
 from typing import NamedTuple
 
@@ -50,6 +51,11 @@ MAX_EVENTS = 32
 # A wake-up goes round for so long. While the others were served, the first has often asked again, and to look costs a
 # tenth of being woken; but the rest of the gateway waits for its turn meanwhile. Real time, under a virtual clock too.
 TURN_S = 0.002
+
+# Who asked again so soon after the last turn will most likely do so once more: this turn ends only when nobody was
+# ready for as long as being woken costs. Else the first look in vain ends it.
+SOON_S = 0.0002
+LOOK_S = 0.00005
 
 # Newcomers looked at in one round, so that a flood of them cannot keep the clients waiting.
 MAX_ACCEPTS = 16
@@ -182,31 +188,45 @@ class _Pump:
         self._epoll.close()
 
     async def run(self) -> None:
-        wait, descriptor, poll = trio.lowlevel.wait_readable, self._epoll.fileno(), self._epoll.poll
-        connections, clock, on_traffic = self._connections, self._clock, self._on_traffic
+        wait, descriptor = trio.lowlevel.wait_readable, self._epoll.fileno()
+        turn_ended = -inf
         while True:
             await wait(descriptor)
-            turn_ends = perf_counter() + TURN_S
-            traffic = False
-            while (events := poll(0, MAX_EVENTS)) and perf_counter() < turn_ends:
-                now = clock()
-                answered: list[tuple[_Connection, bytes]] = []
-                for ready, _ in events:
-                    # A descriptor can be closed and given away again within a round, so no event flag is believed:
-                    # every socket says for itself what is the matter, and one that has nothing to say costs a call.
-                    connection = connections.get(ready)
-                    if connection is None:
-                        self._accept(ready, now)
-                    elif connection.unsent:
-                        self._send(connection, connection.unsent, now)
-                    else:
-                        traffic = True
-                        if answers := self._receive(connection, now):
-                            answered.append((connection, answers))
-                for connection, answers in answered:
-                    self._answer(connection, answers, now)
-            if traffic:
-                on_traffic()
+            woken = perf_counter()
+            if self._turn(woken, LOOK_S if woken - turn_ended < SOON_S else 0.0):
+                self._on_traffic()
+            turn_ended = perf_counter()
+
+    def _turn(self, began: float, patience: float) -> bool:
+        """Serve whoever is ready, until nobody was for `patience` seconds or the turn is over; was there traffic?
+
+        `began`: now, as perf_counter counts.
+        """
+        poll, connections, clock = self._epoll.poll, self._connections, self._clock
+        traffic, served = False, began
+        while (looked := perf_counter()) < began + TURN_S:
+            if not (events := poll(0, MAX_EVENTS)):
+                if looked - served >= patience:
+                    break
+                continue
+            now = clock()
+            answered: list[tuple[_Connection, bytes]] = []
+            for ready, _ in events:
+                # A descriptor can be closed and given away again within a round, so no event flag is believed:
+                # every socket says for itself what is the matter, and one that has nothing to say costs a call.
+                connection = connections.get(ready)
+                if connection is None:
+                    self._accept(ready, now)
+                elif connection.unsent:
+                    self._send(connection, connection.unsent, now)
+                else:
+                    traffic = True
+                    if answers := self._receive(connection, now):
+                        answered.append((connection, answers))
+            for connection, answers in answered:
+                self._answer(connection, answers, now)
+            served = perf_counter()
+        return traffic
 
     async def sweep(self) -> None:
         """Once a second: close what is overdue, listen again where accepting had to rest."""
