@@ -42,6 +42,9 @@ from gatewayd.view.exposition import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
+TICK_S = 1.0
+"""How often ages and heartbeats move on; they count seconds (modbus.md, Gateway block)."""
+
 
 async def run(
     config: Config, paths: Paths, board: str | None, say: Callable[[str], None] = print, *, good: bool = True
@@ -369,18 +372,18 @@ class Gateway:
         self.observers.clients()
 
     async def _keep_time(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Do what the agenda says when it is due; once a second let ages and heartbeats move on."""
+        """Do what the agenda says when it is due; every TICK_S let ages and heartbeats move on."""
         site = self.site
         site.agenda.on_earlier = lambda: self._earlier.set()
         task_status.started()
-        tick = site.started + 1
+        tick = site.started + TICK_S
         while True:
             now = trio.current_time()
             site.advance(now)
             site.agenda.run(now)
             site.journal.settle(now)
             if now >= tick:
-                tick += int(now - tick) + 1
+                tick += TICK_S * (int((now - tick) / TICK_S) + 1)
                 self._host_clock.follow(now)
                 self.units.tick()
             due = site.agenda.next()

@@ -23,6 +23,7 @@ from unittest.mock import patch
 import trio
 import trio.testing
 
+from gatewayd import app
 from gatewayd.services.ledger import writer
 from gatewayd.services.ledger.schema import KEPT_CLOSED, PRUNE
 from tests.journeys.agreement import unbooked
@@ -51,7 +52,9 @@ LOSSES_A_DAY = 80
 KEPT = 1000
 """Ended transactions in the ledger: it is full after some days instead of after forty."""
 DISK_LOOK_S = 300.0
-"""How often the ledger looks at a disk that does not change here; else it would be half of a day's work."""
+"""How often the ledger looks at a disk that does not change here; else it would be a third of a day's work."""
+TICK_S = 60.0
+"""How often ages move on, which nobody reads in between; each second would be half of all turns of the loop."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 A_DAY_AT_MOST = {
     "rss_bytes": float(1 << 20),  # promises, R20
@@ -118,8 +121,9 @@ def run(days: float, seed: int = 1, say: Callable[[str], None] = lambda _text: N
     months = Months(days, say=say)
     disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
     rarely = patch.object(writer, "WATCH_S", DISK_LOOK_S)
+    ages = patch.object(app, "TICK_S", TICK_S)
     few = patch.object(writer, "PRUNE", PRUNE.replace(str(KEPT_CLOSED), str(KEPT)))
-    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), rarely, few:
+    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), rarely, few, ages:
         trio.run(_Days(months, Path(folder), seed).run, clock=VirtualClock())
     return months
 
