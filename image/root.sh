@@ -4,7 +4,8 @@
 #   root.sh            everything, into build/root: root.squashfs, boot/ (kernel, initrd, device tree), bom.cdx.json
 #   root.sh unpack | python | compose | initrd | squash      one step
 #
-# DEV=1 DEV_KEY=~/.ssh/id_ed25519.pub: for development, with ssh for the owner of that key and nobody else.
+# DEV=1 DEV_KEY=~/.ssh/id_ed25519.pub: for development, with ssh for the owner of that key and nobody else. It stands beside
+# the ordinary one, in build/root-development.
 # UPDATE_CERTIFICATE=file.pem: whose updates the appliance takes; without it, nobody's.
 #
 # Steps that depend on lists only are kept; FRESH=1 asks Debian and PyPI again. Same ingredients and same
@@ -13,8 +14,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . image/lists.sh
 
-out=${OUT:-build/root} # where the result goes; what is kept between runs stays in build/root
-kept=build/root
+kept=build/root${DEV:+-development}
+out=${OUT:-$kept} # where the result goes; what is kept between runs stays where it is
 unpacked=$kept/unpacked
 python=$kept/python
 debs=$kept/debs
@@ -33,14 +34,14 @@ unchanged() { # MARK INGREDIENTS...: writes MARK, as the last act of a step
 
 unpack() {
     local mark=$kept/unpacked-from ingredients=("${packages[@]}" image/packages-without.txt image/root.sh)
-    changed $mark "${ingredients[@]}" || return 0
+    changed "$mark" "${ingredients[@]}" || return 0
     say "unpacking Debian's packages"
-    rm -rf $unpacked $debs
-    mkdir -p $kept $debs
+    rm -rf "$unpacked" "$debs"
+    mkdir -p "$kept" "$debs"
     # With an epoch: others ask for "login (>= 1:4.16)", and 9999 without one is older than that.
     listed image/packages-without.txt | awk '{
         printf "Package: %s\nStatus: install ok installed\nVersion: 99:1\nArchitecture: arm64\nMulti-Arch: foreign\n", $1
-        printf "Maintainer: none\nDescription: left out\n\n" }' >$kept/without.status
+        printf "Maintainer: none\nDescription: left out\n\n" }' >"$kept/without.status"
     # Only the suite is named: mmdebstrap knows the mirror. The packages are kept for what the bill of materials says
     # of them: those unpacked now and no others.
     # shellcheck disable=SC2016 # expanded by the hooks
@@ -50,37 +51,37 @@ unpack() {
         --setup-hook='mkdir -p "$1/var/lib/dpkg" "$1/var/cache/apt/archives"' \
         --setup-hook="cat $kept/without.status >>\"\$1/var/lib/dpkg/status\"" \
         --extract-hook="sync-out /var/cache/apt/archives $debs" \
-        trixie $unpacked >$kept/log 2>&1 || stop "mmdebstrap failed:" "$(tail -20 $kept/log)"
-    unchanged $mark "${ingredients[@]}"
+        trixie "$unpacked" >"$kept/log" 2>&1 || stop "mmdebstrap failed:" "$(tail -20 "$kept/log")"
+    unchanged "$mark" "${ingredients[@]}"
 }
 
 python_packages() {
     local mark=$kept/python-from ingredients=(requirements.lock requirements-build.lock image/root.sh)
-    changed $mark "${ingredients[@]}" || return 0
+    changed "$mark" "${ingredients[@]}" || return 0
     say "fetching Python packages for the appliance, by hash"
-    rm -rf $python
-    mkdir -p $kept
+    rm -rf "$python"
+    mkdir -p "$kept"
     # Wheels for the appliance's machine and Python; sdnotify is there as source only, one plain module.
-    awk '/^[a-z]/ { keep = !/^sdnotify==/ } keep' requirements.lock >$kept/wheels.lock
-    awk '/^[a-z]/ { keep = /^sdnotify==/ } keep' requirements.lock >$kept/sources.lock
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $python \
+    awk '/^[a-z]/ { keep = !/^sdnotify==/ } keep' requirements.lock >"$kept/wheels.lock"
+    awk '/^[a-z]/ { keep = /^sdnotify==/ } keep' requirements.lock >"$kept/sources.lock"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target "$python" \
         --only-binary=:all: --implementation cp --python-version 3.13 --abi cp313 --abi abi3 --abi none \
         --platform manylinux2014_aarch64 --platform manylinux_2_17_aarch64 --platform manylinux_2_28_aarch64 \
-        --platform any -r $kept/wheels.lock || stop "pip could not fetch the wheels"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $python \
-        --no-build-isolation -r $kept/sources.lock || stop "pip could not build what is there as source"
-    unchanged $mark "${ingredients[@]}"
+        --platform any -r "$kept/wheels.lock" || stop "pip could not fetch the wheels"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target "$python" \
+        --no-build-isolation -r "$kept/sources.lock" || stop "pip could not build what is there as source"
+    unchanged "$mark" "${ingredients[@]}"
 }
 
 compose() {
     say "composing the root"
     rm -rf "$target"
     mkdir -p "$out/boot"
-    cp -a $unpacked "$target"
+    cp -a "$unpacked" "$target"
     cp "$target"/boot/vmlinuz-* "$out/boot/vmlinuz"
     cp "$target"/usr/lib/linux-image-*/broadcom/bcm2711-rpi-cm4-io.dtb "$out/boot/base.dtb"
     rm -rf "$out/packages"
-    cp -a $python "$out/packages"
+    cp -a "$python" "$out/packages"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-compile \
         --target "$out/packages" . || stop "pip could not install the gateway itself"
     find "$out/packages" -name __pycache__ -prune -exec rm -rf {} +
