@@ -129,21 +129,45 @@ def test_one_copy_of_the_state_is_enough(card: Path, broken: int) -> None:
     assert starts(card, 1) == ["kernel B"]
 
 
+def bootstate(card: Path) -> tuple[Path, Path]:
+    """The partition as a file of its own, and the appliance's configuration of fw_printenv and fw_setenv for it."""
+    at, size = partition("bootstate")
+    with open(card, "rb") as file:
+        file.seek(at)
+        (card.parent / "bootstate").write_bytes(file.read(size))
+    place = card.parent / "bootstate"
+    rows = (HERE / "rootfs/etc/fw_env.config").read_text()
+    config = card.parent / "fw_env.config"
+    config.write_text(rows.replace(str(boot_state.PARTITION), f"/gateway/{place.relative_to(HERE)}"))
+    return place, config.relative_to(HERE)
+
+
 def test_other_programs_read_and_write_the_same_state(card: Path) -> None:
     """fw_printenv and fw_setenv, by which RAUC reads and writes it, with the appliance's own configuration."""
     starts(card, 1)
-    at = partition("bootstate")[0]
-    with open(card, "rb") as file:
-        file.seek(at)
-        (card.parent / "bootstate").write_bytes(file.read(1 << 20))
-    place = (card.parent / "bootstate").relative_to(HERE)
-    rows = (HERE / "rootfs/etc/fw_env.config").read_text()
-    (card.parent / "fw_env.config").write_text(rows.replace(str(boot_state.PARTITION), f"/gateway/{place}"))
-    config = (card.parent / "fw_env.config").relative_to(HERE)
+    place, config = bootstate(card)
     assert tool("fw_printenv", "-c", config, "BOOT_ORDER", "BOOT_A_LEFT").stdout == "BOOT_ORDER=A B\nBOOT_A_LEFT=2\n"
     tool("fw_setenv", "-c", config, "BOOT_ORDER", "B A")
-    assert boot_state.decode((HERE / place).read_bytes()[: boot_state.SECTOR]) == {
+    assert boot_state.decode(place.read_bytes()[: boot_state.SECTOR]) == {
         "BOOT_ORDER": "B A",
         "BOOT_A_LEFT": "2",
         "BOOT_B_LEFT": "3",
     }
+
+
+def test_their_write_cut_in_the_middle_leaves_what_was_before(card: Path) -> None:
+    """fw_setenv writes the first copy and lets the second be; each start has made the second equal to the first."""
+    starts(card, 1)
+    before = state(card)
+    place, config = bootstate(card)
+    old = place.read_bytes()
+    tool("fw_setenv", "-c", config, "BOOT_ORDER", "B A")
+    new = place.read_bytes()
+    assert new[boot_state.SECTOR :] == old[boot_state.SECTOR :], "it writes nothing but the first copy"
+    torn = new[:20] + old[20 : boot_state.SECTOR]  # the new checksum, the old words
+    assert boot_state.decode(torn) is None
+    with open(card, "r+b") as file:
+        file.seek(partition("bootstate")[0])
+        file.write(torn)
+    assert starts(card, 1) == ["kernel A"]
+    assert state(card) == {**before, "BOOT_A_LEFT": "1"}, "both copies are whole again"
