@@ -126,7 +126,7 @@ vm-able:
 	@image/vm.sh able
 
 .PHONY: powercut
-powercut: root ## as root: power cuts, going on where they stopped; PARTS="replay fresh kills", COUNT=n of them, SECONDS=n
+powercut: $(if $(filter fresh kills,$(PARTS)),image,root) ## as root: power cuts, going on where they stopped; PARTS="replay fresh kills", COUNT=n of them, SECONDS=n
 	@.ci/setup test-root
 	@$(python) -m tests.powercut $(PARTS) $(if $(COUNT),--count $(COUNT)) $(if $(SECONDS),--seconds $(SECONDS))
 

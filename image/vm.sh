@@ -8,7 +8,7 @@
 #                      VM_PORTS="modbus=1502:502 ..." (name=here:there), VM_NET=user|TAP, VM_DIRECTORY=build/vm for
 #                      console.log, rs485 (the bus), control (QEMU's monitor), VM_INITRD, VM_APPEND (kernel), VM_ARGS (QEMU),
 #                      VM_MAC (of its network socket),
-#                      VM_CARD=1: DISK is the card, and starts by its own boot loader, kernel and initrd;
+#                      VM_CARD=1: DISK is the card, and starts by U-Boot, its own boot script, kernel and initrd;
 #                      VM_STEADY=1: the guest's clock goes by the instructions it has run, one a nanosecond, however busy
 #                      this machine is; what takes time in the guest is then about what it takes on the module
 #
@@ -81,6 +81,13 @@ tree() { # FILE: QEMU's device tree without its GPIO chip and the power button o
     for key in /gpio-keys /pl061@9030000; do fdtput -r "$1" $key; done
 }
 
+environment() { # FILE: the flash chip with U-Boot's environment; it says what boot/u-boot.env says to the module's
+    # Waiting for a key takes longer in an emulator that counts instructions than the whole start.
+    printf 'bootdelay=-2\nbootcmd=%s\n' "virtio scan; setenv devtype virtio; setenv devnum 0; load virtio 0:1 0x47800000 boot.scr \
+&& source 0x47800000; sleep 5; reset" | mkenvimage -s 0x40000 -o "$1" -
+    truncate -s 64M "$1"
+}
+
 network() { # for QEMU's -netdev
     local port
     if [ "${VM_NET:-user}" != user ]; then
@@ -112,7 +119,10 @@ emulate() { # DISK; inside the tools root
     tree /tmp/vm.dtb
     local start=(-kernel "$boot/vmlinuz" -initrd "${VM_INITRD:-$boot/initrd}" -append
         "root=PARTUUID=$root_uuid console=ttyAMA0 panic=10 ro quiet audit=0 $lsm $fast $patience ${VM_APPEND:-}")
-    [ -z "${VM_CARD:-}" ] || start=(-bios /usr/lib/u-boot/qemu_arm64/u-boot.bin)
+    if [ -n "${VM_CARD:-}" ]; then
+        environment /tmp/environment
+        start=(-bios /usr/lib/u-boot/qemu_arm64/u-boot.bin -drive "if=pflash,unit=1,format=raw,readonly=on,file=/tmp/environment")
+    fi
     # shellcheck disable=SC2086 # VM_ARGS are words
     exec qemu-system-aarch64 "${machine[@]}" -dtb /tmp/vm.dtb "${start[@]}" \
         -drive "file=$1,format=raw,if=none,id=disk,cache=unsafe" -device virtio-blk-device,drive=disk \

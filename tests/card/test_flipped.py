@@ -1,7 +1,7 @@
 """The card's own kernel and initrd under U-Boot, with one bit of slot A's root flipped: dm-verity refuses it, the
 machine starts anew, and with A's tries used up slot B has its turn. promises R3.
 
-Only as far as the initrd: systemd takes minutes in an emulated machine, and `make vm` has it.
+Only as far as the initrd: systemd takes minutes in an emulated machine (test_started.py).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import subprocess
 import pytest
 
 from hal import boot_state
-from tests.card.card import CARD, HERE, needs_card, needs_tools, partition
+from tests.card.card import CARD, HERE, needs_card, needs_tools
 from tests.card.emulated import said
+from tests.card.flashed import flip, set_state
 
 pytestmark = [needs_tools, needs_card, pytest.mark.limit(600)]
 
@@ -30,14 +31,8 @@ def test_a_root_that_is_not_what_was_built_gives_way() -> None:
     card = folder / "card.img"
     try:
         subprocess.run(["cp", "--sparse=always", CARD / "card.img", card], check=True)
-        with card.open("r+b") as file:
-            file.seek(partition("root-a")[0])
-            (first,) = file.read(1)
-            file.seek(partition("root-a")[0])
-            file.write(bytes([first ^ 4]))
-            for offset in boot_state.COPIES:
-                file.seek(partition("bootstate")[0] + offset)
-                file.write(boot_state.encode({**boot_state.NEW, "BOOT_A_LEFT": "1"}))
+        flip(card, "root-a")
+        set_state(card, {**boot_state.NEW, "BOOT_A_LEFT": "1"})
         found = said(card, TOLD, 4, PATIENCE_S)
         assert found[0] == "A"
         assert found[-2:] == ["restarting", "B"]

@@ -2,7 +2,7 @@
 
 `replay` (R1, R24): a guest saves, imports, restores and resets; every write and flush of its disk is replayed, and
 after each the next start must find what was promised. `fresh` (R25): two cards after their first start share no secret.
-`kills` (R2): the whole image, cut under traffic. A run goes on where the last one stopped; what all have seen is in
+`kills` (R2): the whole card, cut under traffic. A run goes on where the last one stopped; what all have seen is in
 build/powercut.
 """
 
@@ -84,7 +84,8 @@ def fresh(report: Report, count: int | None, seconds: float) -> int:
     """Two first starts; 1 when they share something."""
     found = first_starts(report)
     kept = report.parts["R25"]
-    print(f"R25 two first starts, {kept['files']} files on the first: {len(found)} secrets shared or in the root")
+    print(f"R25 two first starts, {kept['files']} files on the first: {len(found)} secrets shared or on every card")
+    print(f"R25 twin    {'caught' if kept['twin'] else 'NOT CAUGHT'}: copied after its start, {kept['twin']} shared")
     for line in found:
         print(f"    BAD {line}")
     return int(bool(found))
@@ -94,6 +95,7 @@ def cuts(report: Report, count: int | None, seconds: float) -> int:
     """Cuts of the whole; 1 when it did not start again."""
     bricked = kills(report, count or KILLS, seconds)
     kept = report.parts["R2"]
+    print(f"R2  twin    {kept['twin'] or 'NOT CAUGHT'}: a card of which neither root is what was built")
     print(
         f"R2  in all {kept['early'] + kept['under traffic']:,} cuts, {kept['early']} of them while it started; "
         f"{kept['starts']} starts, every one to Modbus; {kept['polls']:,} polls answered before the cuts"
@@ -113,11 +115,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, help=f"more of them: {COUNT} states, {KILLS} kills by default")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="no longer than this; all by default")
     arguments = parser.parse_args()
-    why = emulated.ready()
+    parts = arguments.parts or ["replay"]
+    why = emulated.ready(parts)
     if why:
         parser.error(why)
     report, failures = Report.load(), 0
-    for part in arguments.parts or ["replay"]:
+    for part in parts:
         failures += PARTS[part](report, arguments.count, arguments.seconds)
     return int(failures > 0)
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,16 @@ class GuestFailed(Exception):
     """It did not come to its end; says what was last on its console."""
 
 
-def ready() -> str:
-    """Why there can be no guest here; empty: there can."""
+def ready(parts: Collection[str]) -> str:
+    """Why there can be no guest here for these parts; empty: there can."""
     if os.geteuid() != 0:
         return "this needs root"
-    missing = [path for path in ("build/tools/made-from", "build/root/root.squashfs") if not (PROJECT / path).exists()]
-    return f"no {', '.join(missing)} here: make root" if missing else ""
+    wanted = {"build/tools/made-from": "tools"}
+    if "replay" in parts:
+        wanted["build/root/root.squashfs"] = "root"
+    if {"fresh", "kills"} & set(parts):
+        wanted["build/card/card.img"] = "image"
+    return ", ".join(f"no {path} here: make {made}" for path, made in wanted.items() if not (PROJECT / path).exists())
 
 
 def live(directory: Path, seed: str, plan: str) -> Path:

@@ -39,6 +39,11 @@ def baked_in(root: Path) -> list[str]:
     return found
 
 
+def baked_in_card(parts: Path) -> list[str]:
+    """The same in everything that stands on a card, whose partitions' files lie in a folder each."""
+    return [f"{part.name}: {found}" for part in sorted(parts.iterdir()) for found in baked_in(part)]
+
+
 def _made_at_the_first_start(root: Path) -> Iterator[Path]:
     yield from root.glob("etc/ssh/ssh_host*")
     yield from root.glob("var/lib/systemd/random-seed")

@@ -8,7 +8,7 @@ import pytest
 
 from gatewayd.services.authority import key_pem, new_key
 from gatewayd.web.users import _HASHER
-from tests.powercut.secrets import baked_in, shared
+from tests.powercut.secrets import baked_in, baked_in_card, shared
 
 KEY = key_pem(new_key("ec"))
 HASH = _HASHER.hash("swordfish")
@@ -49,6 +49,19 @@ def test_the_twin_with_a_secret_baked_in_is_caught(root: Path, name: str, text: 
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_text(text)
     assert baked_in(root) == [fault]
+
+
+def test_every_part_of_a_card_is_looked_through(root: Path) -> None:
+    card = root.parent / f"{root.name}-card"
+    (card / "firmware").mkdir(parents=True)
+    root.rename(card / "root")
+    assert baked_in_card(card) == []
+    (card / "firmware/wpa.conf").write_text(KEY)
+    (card / "root/etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    assert baked_in_card(card) == [
+        "firmware: wpa.conf holds a private key",
+        "root: etc/machine-id should not be there",
+    ]
 
 
 def test_what_two_gateways_share_is_found_wherever_it_stands() -> None:

@@ -1,16 +1,23 @@
-"""R25 and R2 on the whole image: two cards started for the first time and compared; one card cut again and again."""
+"""R25 and R2 on the whole card: two started for the first time and compared; one cut again and again.
+
+Each has a twin that must be noticed: a gateway whose card was copied from one that was started already, and a card of
+which neither root is what was built.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any, Final
 
 import trio
 
+from hal import boot_state
+from tests.card.card import CARD
+from tests.card.flashed import flip, set_state, unpacked
 from tests.powercut import secrets
 from tests.powercut.report import BUILD, Report
 from tests.powercut.whole import Bricked, Whole
-from tests.vm.machine import PROJECT
 
 CARDS: Final = {"a": "67:61:74", "b": "65:77:61"}
 """Two cards, and the addresses of the modules that they are put into."""
@@ -23,51 +30,104 @@ EARLY: Final = 0.3
 TRAFFIC_S: Final = (1.0, 40.0)
 EARLY_S: Final = (1.0, 60.0)
 
+Seen = tuple[dict[str, str], dict[str, bytes]]
+"""Of one card after its first start: what it says of itself (OWN), and its files."""
+
 
 def first_starts(report: Report) -> list[str]:
-    """Starts both cards once. What they share, and what is in the root of both; empty: nothing."""
-    cards = {name: Whole(BUILD / f"card-{name}", address) for name, address in CARDS.items()}
-    facts: dict[str, dict[str, bytes]] = {}
-    try:
-        for card in cards.values():
-            card.start()
-        for name, card in cards.items():
-            facts[name] = {each: trio.run(_asked, card, each).encode() for each in OWN}
-            trio.run(card.said, "written")
-    finally:
-        for card in cards.values():
-            card.cut()
-    equal = [f"{what} is {value.decode()} on both" for what, value in facts["a"].items() if facts["b"][what] == value]
-    files = {name: card.files() for name, card in cards.items()}
-    found = equal + secrets.shared(files["a"], files["b"]) + secrets.baked_in(PROJECT / "build/root/target")
-    report.parts["R25"] = {"files": len(files["a"]), "shared": found, "facts": {
-        name: {what: value.decode() for what, value in each.items()} for name, each in facts.items()
-    }}  # fmt: skip
+    """Starts both cards once. What they share, and what is on every card; empty: nothing. And the twin, if missed."""
+    cards = [Whole(BUILD / f"card-{name}", address) for name, address in CARDS.items()]
+    one, other = trio.run(_all_started, cards)
+    # Whoever starts a card before copying it for others gives them all the same keys.
+    (copied,) = trio.run(_all_started, [Whole(BUILD / "card-copied", CARDS["b"], source=cards[0].disk)])
+    twin = in_common(one, copied)
+    found = in_common(one, other) + secrets.baked_in_card(unpacked(BUILD / "card-unpacked"))
+    if not twin:
+        found.append("NOT CAUGHT: a card that was copied after its first start")
+    report.parts["R25"] = {
+        "image": image(), "files": len(one[1]), "shared": found, "twin": len(twin), "facts": [one[0], other[0]]
+    }  # fmt: skip
     report.save()
     return found
 
 
-async def _asked(card: Whole, what: str) -> str:
-    return await (card.serial() if what == "serial" else card.said(what))
+def in_common(one: Seen, other: Seen) -> list[str]:
+    """What should be each gateway's own, and is not."""
+    equal = [f"{what} is {value} on both" for what, value in one[0].items() if other[0][what] == value]
+    return equal + secrets.shared(one[1], other[1])
+
+
+async def _all_started(cards: Sequence[Whole]) -> list[Seen]:
+    """Each for the first time in its module, all at once; then their power is taken away."""
+    facts: list[dict[str, str]] = [{} for _ in cards]
+    try:
+        async with trio.open_nursery() as nursery:
+            for card, found in zip(cards, facts, strict=True):
+                card.start()
+                nursery.start_soon(_told, card, found)
+    finally:
+        for card in cards:
+            card.cut()
+    return [(found, card.files()) for card, found in zip(cards, facts, strict=True)]
+
+
+async def _told(card: Whole, found: dict[str, str]) -> None:
+    found["serial"] = await card.serial()
+    for what in OWN:
+        if what not in found:
+            found[what] = await card.said(what)
+    await card.said("written")
+
+
+def image() -> str:
+    """The checksum of the card that is tried."""
+    (path,) = CARD.glob("gateway-*.sha256")
+    return path.read_text().split()[0]
 
 
 def kills(report: Report, count: int, seconds: float) -> str:
     """So many cuts more of one card, or so many seconds; why it is broken, or nothing."""
-    kept: dict[str, Any] = report.parts.setdefault("R2", {"early": 0, "under traffic": 0, "polls": 0, "starts": 0})
+    kept: dict[str, Any] = report.parts.get("R2", {})
+    if kept.get("image") != image():  # what another image has survived says nothing of this one
+        kept = {"image": image(), "early": 0, "under traffic": 0, "polls": 0, "starts": 0, "twin": ""}
+    report.parts["R2"] = kept
+    kept["twin"] = kept["twin"] or _twin()
+    report.save()
+    if not kept["twin"]:
+        return "NOT CAUGHT: a card that cannot start"
     card = Whole(BUILD / "card-cut", CARDS["a"], keep=bool(kept["starts"]))
     try:
-        return trio.run(_kills, card, report, kept, count, seconds)
+        trio.run(_kills, card, report, kept, count, seconds)
     except Bricked as why:
         kept["bricked"] = kept.get("bricked", 0) + 1
         report.save()
         return str(why)
     finally:
         card.cut()
+    return ""
 
 
-async def _kills(card: Whole, report: Report, kept: dict[str, Any], count: int, seconds: float) -> str:
+def _twin() -> str:
+    """Starts a card of which both roots are damaged; how it was noticed, or nothing."""
+    card = Whole(BUILD / "card-twin", CARDS["b"])
+    for name in ("root-a", "root-b"):
+        flip(card.disk, name)
+    set_state(
+        card.disk, {**boot_state.NEW, "BOOT_A_LEFT": "1", "BOOT_B_LEFT": "1"}
+    )  # or it would take three times as long
+    try:
+        card.start()
+        trio.run(card.serial)
+    except Bricked:
+        return "caught"
+    finally:
+        card.cut()
+    return ""
+
+
+async def _kills(card: Whole, report: Report, kept: dict[str, Any], count: int, seconds: float) -> None:
     until = trio.current_time() + seconds
-    if not kept["starts"]:
+    if card.new:
         await _answers(card, report, kept)
         await card.said("written")
         card.cut()
@@ -88,7 +148,6 @@ async def _kills(card: Whole, report: Report, kept: dict[str, Any], count: int, 
         done += 1
         report.save()
     await _answers(card, report, kept)  # the last cut is survived, too
-    return ""
 
 
 async def _answers(card: Whole, report: Report, kept: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""The whole image in an emulated machine, started and cut from power: no universal secret (R25), no brick (R2).
+"""The whole card in an emulated machine, from U-Boot on, started and cut from power: no universal secret (R25), no
+brick (R2).
 
 The emulator is killed; what the guest had written stays. So these are cuts of a disk without a cache, of everything
 that runs; what a cache may lose besides is the replay's (`replay.py`).
@@ -10,13 +11,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
 import trio
 
+from tests.card.flashed import flash
 from tests.simulator.bms import BadAnswer, Bms, ConnectionLost, ModbusClient, ModbusError
 from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
 from tests.simulator.clock import Clock
@@ -27,6 +29,8 @@ START_S: Final = 1800.0
 ANSWER_S: Final = 60.0
 """The guest's clock goes by what it does: what takes it a moment may take minutes here."""
 LOOK_S: Final = 1.0
+GIVEN_UP: Final = "no slot is good"
+"""U-Boot's word for it (image/boot/boot.cmd)."""
 IDENTITY: Final = "CP001"
 CONFIGURATION: Final = f'[[charge_point]]\nnumber = 1\nidentity = "{IDENTITY}"\n'
 TROUBLE: Final = (OSError, ModbusError, BadAnswer, ConnectionLost, trio.TooSlowError, trio.BrokenResourceError)
@@ -37,19 +41,28 @@ class Bricked(Exception):
 
 
 class Whole:
-    """One card and its machine. `address`: the last three bytes of its network socket's, as on any two modules."""
+    """One card and its machine. `address`: the last three bytes of its network socket's, as on any two modules.
 
-    def __init__(self, directory: Path, address: str, *, keep: bool = False) -> None:
+    With `keep` a card of this image that is here already goes on; `source` is one to copy instead of a new one.
+    `services`: files that its systemd has besides.
+    """
+
+    def __init__(
+        self, directory: Path, address: str, *, keep: bool = False, source: Path | None = None,
+        services: Sequence[Path] = (),
+    ) -> None:  # fmt: skip
         self._directory, self._address = directory, address
         self._modbus, self._ocpp = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.disk = directory / "disk.img"
-        if not (keep and self.disk.exists()):
+        self.new = not (keep and self.disk.exists())
+        if self.new:
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
-            subprocess.run(["image/vm.sh", "disk", self.disk.relative_to(PROJECT)], cwd=PROJECT, check=True)
-        initrd = directory / "initrd"
-        subprocess.run(["tests/powercut/guest/build.sh", initrd.relative_to(PROJECT)], cwd=PROJECT, check=True)
+            if source:
+                subprocess.run(["cp", "--sparse=always", source, self.disk], check=True)
+            else:
+                flash(self.disk, services)
 
     @property
     def console(self) -> str:
@@ -61,8 +74,7 @@ class Whole:
         environment = os.environ | {
             "VM_DIRECTORY": str(here),
             "VM_PORTS": f"modbus={self._modbus}:502 ocpp={self._ocpp}:8887",
-            "VM_INITRD": str(here / "initrd"),
-            "VM_APPEND": "rdinit=/test/init",
+            "VM_CARD": "1",
             "VM_MAC": f"52:54:00:{self._address}",
             "VM_STEADY": "1",  # no service gives up because this machine is busy
         }
@@ -81,7 +93,7 @@ class Whole:
     async def serial(self) -> str:
         """Waits until Modbus answers; the serial number that it says. Raises Bricked."""
         until = trio.current_time() + START_S
-        while trio.current_time() < until and self._process is not None and self._process.poll() is None:
+        while trio.current_time() < until and self._alive():
             with trio.move_on_after(10):
                 try:
                     async with self._bms() as bms:
@@ -89,17 +101,26 @@ class Whole:
                 except TROUBLE:
                     pass
             await trio.sleep(LOOK_S)
-        raise Bricked("\n".join(self.console.splitlines()[-40:]))
+        raise self._bricked()
 
     async def said(self, name: str) -> str:
-        """What guest/told.service says of itself on the console, which it does once everything has started."""
+        """A word that a service of ours says on the console, such as guest/told.service, which does once everything
+        has started. Raises Bricked."""
         until = trio.current_time() + START_S
-        while trio.current_time() < until:
-            found = re.search(rf"told: {name} (\S+)", self.console)  # systemd's colours may stand in front of it
+        while trio.current_time() < until and self._alive():
+            found = re.search(rf"told: {name} (\S+)[^\n]*\n", self.console)  # systemd's colours may stand before it
             if found:
                 return found[1]
             await trio.sleep(LOOK_S)
-        raise Bricked("\n".join(self.console.splitlines()[-40:]))
+        raise self._bricked()
+
+    def _alive(self) -> bool:
+        """It runs, and U-Boot has not given up on both slots, given each one more try, and given up again."""
+        running = self._process is not None and self._process.poll() is None
+        return running and self.console.count(GIVEN_UP) < 2
+
+    def _bricked(self) -> Bricked:
+        return Bricked("\n".join(self.console.splitlines()[-40:]))
 
     async def traffic(self, seconds: float) -> int:
         """So many seconds of a charging car and a BMS; how many polls were answered."""
