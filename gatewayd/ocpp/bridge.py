@@ -10,6 +10,7 @@ that one is open at a time; who asked is known by that, whatever the ids are.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,6 +95,12 @@ class Bridge(Session):
             else:
                 self._ask(frame, text, now)
             return
+        answered = frames.answered_by(frame)
+        if answered is not None:
+            if answered in self.charge_point.answered:
+                self._note(logging.INFO, f"its central system answers {answered!r} again, or too late")
+                return
+            self._answers(answered)
         self._send(text)
         if isinstance(frame, frames.CallResult):
             self._upstream_answered(frame, now)
@@ -119,6 +126,7 @@ class Bridge(Session):
         if not isinstance(frame, frames.Call) and self._is_ours(frame):
             Session._take(self, frame, text, now)
             return
+        self._asks(frame)
         self._tell_upstream(Send(text))
         if isinstance(frame, frames.Call):
             self._heard_call(frame, now)
@@ -129,13 +137,26 @@ class Bridge(Session):
         else:
             self._agreed(frame.id, frame, now)
 
+    def _asks(self, frame: frames.Frame) -> None:
+        """If it is a Call that comes again, its answer may come again too."""
+        if frame.id is not None and frames.answered_by(frame) is None:
+            self.charge_point.answered.pop(frame.id, None)
+
+    def _answers(self, call_id: str) -> None:
+        """The charge point gets its answer now. Another one, on whatever link, would be nobody's."""
+        answered = self.charge_point.answered
+        answered[call_id] = None
+        if len(answered) > REMEMBERED_MAX:
+            del answered[next(iter(answered))]
+
     def _is_ours(self, frame: frames.CallResult | frames.CallError | frames.BadFrame) -> bool:
         """Whether it answers a Call of our own, now or too late: such answers never go upstream."""
-        if frame.id is None or (isinstance(frame, frames.BadFrame) and frame.code is not None):
+        answered = frames.answered_by(frame)
+        if answered is None:
             return False
-        if self.open_call is not None and frame.id == self.open_call.id:
+        if self.open_call is not None and answered == self.open_call.id:
             return True
-        return frame.id.startswith(self.id_prefix) and frame.id not in self.asked_upstream
+        return answered.startswith(self.id_prefix) and answered not in self.asked_upstream
 
     def _heard_call(self, call: frames.Call, now: float) -> None:
         told, waits = HEARD.get(call.action), call.action in ANSWERED or call.action == BOOT

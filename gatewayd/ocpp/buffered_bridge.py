@@ -198,6 +198,7 @@ class BufferedBridge(TellingBridge):
         if not isinstance(frame, frames.Call):
             self._take_answer(frame, text, now)
             return
+        self._asks(frame)
         if not self._heard:
             self._quiet_until = now  # it speaks: from now on it may be spoken for
         spelled = self._spelled(frame, text)

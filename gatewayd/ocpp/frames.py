@@ -95,6 +95,14 @@ class BadFrame(NamedTuple):
 
 Frame = Call | CallResult | CallError | BadFrame
 
+
+def answered_by(frame: Frame) -> str | None:
+    """The id of the Call that this answers, broken or not; None for a Call, and for what names none."""
+    if isinstance(frame, Call) or (isinstance(frame, BadFrame) and frame.code is not None):
+        return None
+    return frame.id
+
+
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode

@@ -106,6 +106,8 @@ class ChargePoint:
     upstream: bool = False
     """Bridge role: the link to the central system is up."""
     upstream_profiles: UpstreamProfiles = field(default_factory=UpstreamProfiles)
+    answered: dict[str, None] = field(default_factory=dict)
+    """Bridge role: ids of its Calls that were answered lately, on this link or an earlier one; oldest first."""
     buffered: bool = False
     """Bridge role: it is served while its central system is away, and what that misses is kept."""
     upstream_ids: UpstreamIds = field(init=False)

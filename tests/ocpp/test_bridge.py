@@ -31,7 +31,7 @@ STRANGE: list[str | bytes] = [
     '[2,"c","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available","vendor":{"x":"\\u00e9"}}]',
     '[2,"d","MeterValues",{"connectorId":"wrong"}]',
     '[3,"nobody asked",{"status":"Accepted"}]',
-    '[4,"nobody asked","GenericError","",{}]',
+    '[4,"nobody asked this","GenericError","",{}]',
     '[2,"e","StartTransaction",{"connectorId":1,]',
     "no JSON at all",
     '[9,"x"]',
@@ -54,6 +54,40 @@ def test_every_message_goes_down_as_it_came_and_in_order() -> None:
     end.centre_says(*STRANGE)
     assert end.down() == STRANGE
     assert end.up() == []
+
+
+AGAIN = ('[3,"1",{}]', '[4,"1","GenericError","",{}]', '[3,"1"]')
+"""Answers to Call `1`, the last of them broken."""
+
+
+@pytest.mark.parametrize("second", AGAIN)
+@pytest.mark.parametrize("first", AGAIN)
+def test_a_second_answer_goes_no_further(first: str, second: str) -> None:
+    kit, end = bridged()
+    end.say('[2,"1","DataTransfer",{"vendorId":"x"}]')
+    end.centre_says(first, second)
+    assert end.down() == [first]
+    end = Bridged(kit)
+    end.centre_says(second)
+    assert end.down() == [], "on the next link neither"
+    end.say('[2,"1","DataTransfer",{"vendorId":"x"}]')
+    end.centre_says(second)
+    assert end.down() == [second], "a Call that comes again is answered again"
+
+
+def test_a_second_answer_to_what_could_not_be_read_goes_no_further() -> None:
+    _, end = bridged()
+    for _ in range(2):
+        end.say('[2,"1","Heartbeat"]')
+        end.centre_says(*AGAIN)
+        assert end.down() == [AGAIN[0]]
+
+
+def test_answers_are_not_remembered_for_ever() -> None:
+    _, end = bridged()
+    for number in range(3 * REMEMBERED_MAX):
+        end.centre_says(f'[3,"{number}",{{}}]')
+    assert len(end.cp.answered) == REMEMBERED_MAX
 
 
 @settings(max_examples=60, deadline=None)
