@@ -71,7 +71,7 @@ def reconfigure(site: Site, config: Config, changed: frozenset[int]) -> None:
 
 
 def _tell_stranded(site: Site) -> None:
-    stranded = site.backlog.stranded({cp.number for cp in site.charge_points.values()})
+    stranded = site.stranded.total()
     if stranded:
         log.warning("%d messages for central systems wait of charge points that are configured no more", stranded)
 

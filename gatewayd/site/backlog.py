@@ -131,10 +131,13 @@ class Backlog:
         """How many of all charge points."""
         return sum(len(of_it) for of_it in self._aside.values())
 
-    def stranded(self, known: Container[int]) -> int:
-        """How many wait of charge points that are none of these: nobody tells them, until one has that number again."""
-        both = (self._waiting, self._aside)
-        return sum(len(of_it) for places in both for number, of_it in places.items() if number not in known)
+    def stranded(self, known: Container[int]) -> Counter[int]:
+        """Numbers of charge points that are none of these → how many wait of each, set aside or not: nobody tells
+        them, until one has that number again."""
+        found: Counter[int] = Counter()
+        for places in (self._waiting, self._aside):
+            found.update({number: len(of_it) for number, of_it in places.items() if of_it and number not in known})
+        return found
 
     def lies_aside(self, charge_point: int, transaction_id: int) -> bool:
         """Whether the beginning of this transaction does."""

@@ -7,6 +7,7 @@ record calls its `touch()`, so that the bank encodes that block again before the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -214,6 +215,11 @@ class Site:
         """The gateway block of every bank changed."""
         for bank in self.banks:
             bank.touch()
+
+    @property
+    def stranded(self) -> Counter[int]:
+        """Numbers of charge points that are configured no more → messages for their central systems that still wait."""
+        return self.backlog.stranded({charge_point.number for charge_point in self.charge_points.values()})
 
     def count(self, counter: str) -> None:
         """One more of a counter, shown at the next read."""

@@ -96,7 +96,7 @@ def gateway(
     yield family("gateway_ocpp_errors_total", total, counters.ocpp_errors, "Faults in messages of charge points.")
     yield family("gateway_upstream_waiting", gauge, len(site.backlog), "Messages for central systems that are away.")
     yield family("gateway_upstream_aside", gauge, site.backlog.all_aside, "Of these, set aside: refused three times.")
-    stranded = site.backlog.stranded({cp.number for cp in site.charge_points.values()})
+    stranded = site.stranded.total()
     yield family("gateway_upstream_stranded", gauge, stranded, "Of these, of charge points that are gone.")
     yield family("gateway_upstream_lost_total", total, site.backlog.lost, "Lost for want of room, or refused.")
     yield family("gateway_events_dropped_total", total, dropped, "Lines that listeners did not get.")

@@ -57,6 +57,9 @@ def gateway(site: Site) -> Members:
         "clock": code_name(TimeSource, site.clock.source),
         "started": site.clock.epoch(site.started),
         "config_checksum": site.config_checksum,
+        "upstream_stranded": [
+            {"charge_point": number, "messages": messages} for number, messages in sorted(site.stranded.items())
+        ],
     }
 
 

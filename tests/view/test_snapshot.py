@@ -98,13 +98,16 @@ def test_the_gateway_and_who_was_turned_away_as_the_manual_says() -> None:
     for cause, identity in ((Cause.unknown_identity, "CP009"), (Cause.wrong_password, "CP001")):
         kit.site.refusals.note(Refusal(cause, "why", identity, "192.0.2.9", 404), kit.epoch)
     kit.site.trouble("disk", there=True)
+    assert kit.site.backlog.add(7, "StopTransaction", "text", kit.site.journal, 0.0)
     told = snapshot.turned_away(kit.site)
     assert told["refused"] == {"unknown_identity": 1, "wrong_password": 1}
     assert [each["identity"] for each in told["knocking"]] == ["CP009"]
     assert all(each["remedy"] for each in told["refusals"])
     gateway = snapshot.gateway(kit.site)
     assert (gateway["state"], gateway["faults"]) == ("booting", ["disk"])
+    assert gateway.pop("upstream_stranded") == [{"charge_point": 7, "messages": 1}]
     example = documented()
+    assert example["gateway"].pop("upstream_stranded") == []
     assert shape(gateway) | {"python": None, "pid": None} == shape(example["gateway"])
     assert shape(told["knocking"]) == shape(example["knocking"])
     assert shape(told["refusals"]) == shape(example["refusals"])

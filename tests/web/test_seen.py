@@ -45,10 +45,11 @@ def test_what_needs_attention_gravest_first() -> None:
     worse["gateway"]["faults"] = ["disk"]
     worse["charge_points"][0]["connectors"][0] |= {"status": "Faulted", "error": "GroundFailure"}
     worse["charge_points"].append(copy.deepcopy(worse["charge_points"][0]) | {"number": 2, "link": "lost"})
+    worse["gateway"]["upstream_stranded"] = [{"charge_point": 7, "messages": 3}]
     titles = [one.title for one in seen.attention(worse)]
     assert titles == [
         "The disk is full or failing.", "Charge point 1, connector 1 reports a fault", "1 charge point is offline",
-        "1 charge point is knocking",
+        "3 messages for a central system are stuck", "1 charge point is knocking",
     ]  # fmt: skip
 
 

@@ -235,7 +235,7 @@ def attention(snapshot: Snapshot) -> list[Attention]:
             Attention("warn", ngettext("%(num)s charge point is offline", "%(num)s charge points are offline",
                                        len(away)), ", ".join(away), "/why", _("Why does it not connect?"))
         )  # fmt: skip
-    found += _clocks(snapshot)
+    found += _clocks(snapshot) + _stranded(snapshot)
     knocking = [one["identity"] for one in snapshot["knocking"]]
     if knocking:
         found.append(
@@ -248,6 +248,18 @@ def attention(snapshot: Snapshot) -> list[Attention]:
 def _clocks(snapshot: Snapshot) -> list[Attention]:
     wrong = [one["identity"] for one in snapshot["charge_points"] if one["clock_bad"]]
     return [Attention("warn", _("A charge point's clock is wrong"), ", ".join(wrong))] if wrong else []
+
+
+def _stranded(snapshot: Snapshot) -> list[Attention]:
+    return [
+        Attention(
+            "warn", ngettext("%(num)s message for a central system is stuck",
+                             "%(num)s messages for a central system are stuck", one["messages"]),
+            _("Charge point %(number)s was removed before all was told. It is told when one has that number again.",
+              number=one["charge_point"]), "/charge-points/new", _("Add a charge point"),
+        )
+        for one in snapshot["gateway"]["upstream_stranded"]
+    ]  # fmt: skip
 
 
 def _fault(name: str) -> Attention:
