@@ -152,3 +152,62 @@ async def test_between_the_policies_while_running_over_tls(nursery: trio.Nursery
             await charge_point.until(lambda: charge_point.registered)
         assert central.violations == central.strays == []
         nursery.cancel_scope.cancel()
+
+
+ROLES = """
+[gateway]
+role = "bridge"
+[ocpp.upstream]
+url = "ws://127.0.0.1:{port}/ocpp"
+[[charge_point]]
+number = 1
+identity = "CP001"
+role = "{role}"
+[[charge_point]]
+number = 2
+identity = "CP002"
+[[charge_point]]
+number = 3
+identity = "CP003"
+role = "central_system"
+"""
+CENTRAL, BRIDGE = "central_system", "bridge"
+
+
+async def test_one_charge_point_changes_its_role_there_and_back(nursery: trio.Nursery, tmp_path: Path) -> None:
+    """Nobody else's connection is touched, and a transaction that runs meanwhile ends in the registers."""
+    central = CentralSystem(first_transaction_id=100)
+    port = await nursery.start(central.serve, "127.0.0.1", 0)
+    daemon = Daemon(tmp_path, ROLES.format(port=port, role=CENTRAL))
+    async with running(daemon):
+        changed, bridged, own = [await booted(nursery, daemon, f"CP00{number}") for number in (1, 2, 3)]
+        bms = await daemon.bms()
+        await accepting(bms)
+        neighbour = central.links["CP002"]
+        assert list(central.links) == ["CP002"]
+
+        changed.plug(1)
+        assert await changed.present_tag("CARD") == "Accepted", "by the gateway"
+        for role, links in ((BRIDGE, {"CP001", "CP002"}), (CENTRAL, {"CP002"})) * 2:
+            dialled = changed.session.links
+            daemon.configure(ROLES.format(port=port, role=role))
+            daemon.reload()
+            await changed.until(lambda dialled=dialled: changed.session.links > dialled and changed.registered)  # type: ignore[misc]
+            await eventually(lambda links=links: set(central.links) == links)  # type: ignore[misc]
+            await changed.present_tag("CARD")  # ends what began under the other role
+            await bms.until("transaction_active", False, 1, 1)
+            assert await bms.read("session_energy_wh", 1, 1) == changed.books[-1].energy_wh
+            changed.unplug(1)
+            changed.plug(1)
+            assert await changed.present_tag("CARD") == "Accepted"
+            await bms.until("transaction_active", True, 1, 1)
+            shown = await bms.read("transaction_id", 1, 1)
+            await changed.until(lambda: changed.books[-1].start_acknowledged)
+            assert shown == changed.books[-1].transaction_id
+            assert (shown in central.books) == (role == BRIDGE), "whose number it is"
+
+        assert central.links["CP002"] is neighbour
+        assert [each.session.links for each in (bridged, own)] == [1, 1]
+        assert bridged.session.close_codes == own.session.close_codes == []
+        assert central.violations == central.strays == []
+        nursery.cancel_scope.cancel()
