@@ -22,20 +22,19 @@ from gatewayd.ocpp.renumbering import NAMED_BY_CENTRAL_SYSTEM, NAMED_BY_CHARGE_P
 from gatewayd.ocpp.schema_fields import Payload
 from gatewayd.ocpp.session import Send, Session
 from gatewayd.ocpp.telling import NOT_ACCEPTED, TOLD_TIMEOUT_S, Ahead, Passed, TellingBridge
+from gatewayd.ocpp.welcome import AUTHORIZE, REMOTE_START, Welcome
 from gatewayd.site import limit_upstream, upstream_ids
 from gatewayd.site.backlog import NEVER_DROPPED, START
 
 log = logging.getLogger(__name__)
 
-AUTHORIZE, STATUS, REMOTE_START = "Authorize", "StatusNotification", "RemoteStartTransaction"
+STATUS = "StatusNotification"
 AHEAD = frozenset({AUTHORIZE, BOOT})
 """Actions that the central system answers itself although it has not heard everything yet."""
 AHEAD_TIMEOUT_S = 10.0
 """So long they wait for their turn; then they are answered here."""
 AWAITED = NEVER_DROPPED | AHEAD
 """Actions that every central system answers: one that does not within `TOLD_TIMEOUT_S` hangs, and is dialled anew."""
-WELCOME_S = 300.0
-"""A tag that the central system accepted may start a transaction so much later, though it cannot be asked then."""
 KEPT = NEVER_DROPPED | {
     "DiagnosticsStatusNotification",
     "FirmwareStatusNotification",
@@ -57,13 +56,14 @@ AWAY = "the central system is away"
 class BufferedBridge(TellingBridge):
     """The state of one bridged connection whose central system may be away."""
 
+    unanswered: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED_MAX))
+    """Ids of what was passed on long ago, and nobody answered: the central system still may."""
     unsure: dict[str, Passed] = field(default_factory=dict)
     """By id: what was passed on, and answered here because the central system was silent. If that answers this or
     what was said later, it had it; if its link breaks first, it is told again."""
     here: dict[str, tuple[frames.Call, str, str]] = field(default_factory=dict)
     """Ids of its Calls that are answered here → the Call, its text, and which state it tells."""
-    _welcome: dict[str, float] = field(default_factory=dict)
-    """Tag → until when a transaction may start with it, monotonic."""
+    _welcome: Welcome = field(default_factory=Welcome)
 
     # --- the edges' side ------------------------------------------------------------------------------------
 
@@ -121,6 +121,7 @@ class BufferedBridge(TellingBridge):
         for each in unsure.values():
             if each.call.action in KEPT:
                 self._keep(each.call.action, each.text, 0, self.charge_point.bank.site.now)
+        self.unanswered.clear()
         passed, self.passed = self.passed, {}
         ahead, self.ahead = self.ahead, deque()
         for timeout in [each.timeout for each in passed.values()] + [each.timeout for each in ahead]:
@@ -134,7 +135,7 @@ class BufferedBridge(TellingBridge):
         frame = frames.parse(text)
         if isinstance(frame, frames.Call):
             if frame.action == REMOTE_START:
-                self._starting(frame, now)
+                self._welcome.starts(frame, now)
             Bridge.upstream_received(self, text, now)
             return
         self._alive(frame.id)
@@ -147,10 +148,12 @@ class BufferedBridge(TellingBridge):
         if passed is not None:
             passed.timeout.cancel()
             if passed.call.action == AUTHORIZE and isinstance(frame, frames.CallResult):
-                self._authorized(passed.call, frame, now)
+                self._welcome.answered(passed.call, frame, now)
             if passed.call.action == START and isinstance(frame, frames.CallResult):
                 self._take_up()  # it is well
-        elif frame.id in self._told_before:
+        elif frame.id is not None and frame.id in self.unanswered:
+            self.unanswered.remove(frame.id)
+        elif not isinstance(frame, frames.BadFrame) or (frame.id is not None and frame.code is None):
             self._note(logging.INFO, f"its central system answers {frame.id!r} again, or too late")
             return
         Bridge.upstream_received(self, text, now)
@@ -164,33 +167,6 @@ class BufferedBridge(TellingBridge):
             del self.unsure[call_id]
         elif call_id in self.passed or (self.told is not None and self.told.id == call_id):
             self.unsure.clear()
-
-    def _authorized(self, call: frames.Call, frame: frames.CallResult, now: float) -> None:
-        """Remember a tag that the central system accepts."""
-        try:
-            request, answer = (
-                schema.decode_request(AUTHORIZE, call.payload),
-                schema.decode_answer(AUTHORIZE, frame.payload),
-            )
-        except schema.PayloadError:
-            return
-        assert isinstance(request, schema_core.Authorize)
-        assert isinstance(answer, schema_core.AuthorizeAnswer)
-        if answer.idTagInfo.status == "Accepted":
-            self._welcomes(request.idTag, now)
-
-    def _starting(self, call: frames.Call, now: float) -> None:
-        """Remember a tag with which the central system has something started."""
-        try:
-            request = schema.decode_request(REMOTE_START, call.payload)
-        except schema.PayloadError:
-            return
-        assert isinstance(request, schema_core.RemoteStartTransaction)
-        self._welcomes(request.idTag, now)
-
-    def _welcomes(self, tag: str, now: float) -> None:
-        self._welcome = {each: until for each, until in self._welcome.items() if until > now}
-        self._welcome[tag.casefold()] = now + WELCOME_S
 
     # --- from the charge point ------------------------------------------------------------------------------
 
@@ -283,7 +259,9 @@ class BufferedBridge(TellingBridge):
             before.timeout.cancel()
         self.passed[call.id] = Passed(call, spelled, timeout)
         if len(self.passed) > REMEMBERED_MAX:
-            self.passed.pop(next(iter(self.passed))).timeout.cancel()
+            oldest = self.passed.pop(next(iter(self.passed)))
+            oldest.timeout.cancel()
+            self.unanswered.append(oldest.call.id)
         about = self._about(call)
         if about:
             self.charge_point.standing.said(about, spelled, self.charge_point.bank.site.journal, heard=True)
@@ -300,8 +278,9 @@ class BufferedBridge(TellingBridge):
             self.unsure[call.id] = passed
             if len(self.unsure) > REMEMBERED_MAX:
                 del self.unsure[next(iter(self.unsure))]
-            self._told_before.append(call.id)
             self._answer_here(call, passed.text, now)
+        else:
+            self.unanswered.append(call.id)
         self._go_on(now)
 
     def _answer_here(self, call: frames.Call, text: str, now: float) -> None:
@@ -313,7 +292,7 @@ class BufferedBridge(TellingBridge):
         if request is None:
             return
         if isinstance(request, schema_core.StartTransaction):
-            until = self._welcome.get(request.idTag.casefold(), now)
+            until = self._welcome.until(request.idTag, now)
             if until > now and self.charge_point.connector(request.connectorId) is not None:
                 self.charge_point.remote_starts[request.connectorId] = (request.idTag, until)
         self.here[call.id] = call, text, self._about(call)

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from gatewayd.ocpp import frames, schema, schema_core
-from gatewayd.ocpp.bridge import BOOT, REMEMBERED_MAX, Bridge
+from gatewayd.ocpp.bridge import BOOT, Bridge
 from gatewayd.ocpp.own_triggers import QUIET
 from gatewayd.ocpp.renumbering import NAMED_BY_CHARGE_POINT, renumbered
 from gatewayd.ocpp.session import NO_ANSWER_CLOSE, SILENT_BOOT_S, Close, Send
@@ -81,8 +81,6 @@ class TellingBridge(Bridge):
     passed: dict[str, Passed] = field(default_factory=dict)
     """By id."""
     ahead: deque[Ahead] = field(default_factory=deque)
-    _told_before: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED_MAX))
-    """Ids of what this link's central system was told: a second answer is nobody's."""
     _quiet_until: float = 0.0
     """When the central system is told the next thing."""
     _silences: Counter[str] = field(default_factory=Counter)
@@ -126,7 +124,6 @@ class TellingBridge(Bridge):
     def _telling_ends(self) -> None:
         self.there = False
         self._forget_told()
-        self._told_before.clear()
 
     # --- one message after the other ------------------------------------------------------------------------
 
@@ -158,7 +155,6 @@ class TellingBridge(Bridge):
             return
         timeout = cp.bank.site.agenda.at(now + TOLD_TIMEOUT_S, self._not_answered_upstream)
         self.told = Told(frame.id, about, text, message, timeout)
-        self._told_before.append(frame.id)
         self._tell_upstream(Send(text))
 
     def _passes_ahead(self, now: float) -> bool:

@@ -7,7 +7,7 @@ import json
 from gatewayd.ocpp.telling import ASIDE_MAX_S, ASIDE_S, ATTEMPTS_MAX, NOT_ACCEPTED_PAUSE_S, TOLD_TIMEOUT_S
 from gatewayd.site.timestamp import format_utc
 from tests.ocpp.bridged import BOOT
-from tests.ocpp.buffered import begun, buffered
+from tests.ocpp.buffered import DECIDED_S, begun, buffered
 
 OCPP_ERRORS = 56
 
@@ -194,6 +194,52 @@ def test_a_second_answer_of_the_central_system_to_what_it_missed_is_nobodys() ->
     end.up()
     end.centre_says(f'[3,"{stop.id}",{{"currentTime":"2026-01-01T00:00:00Z"}}]')
     assert len(end.down()) == 1, "unless it asks under the same id"
+
+
+def test_a_second_answer_never_reaches_the_charge_point() -> None:
+    """One transaction must not have two ids there, whoever answered first, and on whatever link."""
+    _, end = buffered()
+    end.centre_comes()
+    end.boot_upstream()
+    end.start(71)
+    again = '[3,"x",{"transactionId":72,"idTagInfo":{"status":"Blocked"}}]'
+    end.centre_says(again)
+    assert end.down() == []
+    assert end.cp.connectors[1].open_transaction.id == 71
+    end.centre_goes()
+    end.centre_comes()
+    end.centre_says(again)
+    assert end.down() == []
+
+
+def test_an_answer_that_comes_after_the_gateways_own_never_reaches_the_charge_point() -> None:
+    kit, end = buffered()
+    end.centre_comes()
+    end.boot_upstream()
+    assert end.begin() is None
+    end.up()
+    end.centre_goes()
+    kit.run_for(DECIDED_S)
+    mine = end.answer_to(f"cp-{end._numbers}")["transactionId"]
+    end.centre_comes()
+    end.centre_says(f'[3,"cp-{end._numbers}",{{"transactionId":72,"idTagInfo":{{"status":"Accepted"}}}}]')
+    assert end.down() == []
+    end.drain(73)
+    assert end.cp.upstream_ids.upstream(mine) == 73
+
+
+def test_what_nobody_else_answers_is_waited_for_long_and_answered_once() -> None:
+    kit, end = buffered()
+    end.centre_comes()
+    end.boot_upstream()
+    end.say('[2,"d","DataTransfer",{"vendorId":"v"}]')
+    assert len(end.up()) == 1
+    kit.run_for(2 * TOLD_TIMEOUT_S)
+    late = '[3,"d",{"status":"Accepted"}]'
+    end.centre_says(late)
+    assert end.down() == [late]
+    end.centre_says(late)
+    assert end.down() == []
 
 
 def test_a_central_system_that_does_not_answer_is_dialled_anew_and_told_again() -> None:
