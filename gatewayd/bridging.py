@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gatewayd.certificates import upstream_context
 from gatewayd.config_tables import ChargePoint, Config
-from gatewayd.services.ocpp_upstream import Place, Upstreams
+from gatewayd.ocpp.upstream_place import Place
+from gatewayd.services.ocpp_upstream import Upstreams
 
 
 def places(config: Config) -> dict[str, Place]:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from base64 import b64encode
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import cast
-from urllib.parse import quote, urlsplit
 
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
@@ -26,6 +24,7 @@ from gatewayd.ocpp import handshake
 from gatewayd.ocpp.bridge import Bridge
 from gatewayd.ocpp.handshake import Refused, Upgrade
 from gatewayd.ocpp.session import NO_ANSWER_CLOSE, Close, Send, SessionBug, Word
+from gatewayd.ocpp.upstream_place import Place
 from gatewayd.site.refusal import Cause
 
 log = logging.getLogger(__name__)
@@ -64,54 +63,16 @@ NORMAL = 1000
 """WebSocket close code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the central system of one charge point is, and as whom it is dialled."""
-
-    url: str
-    identity: str
-    password: str = ""
-    """Empty: what the charge point brought is passed on."""
-    papers: OcppUpstream = field(default_factory=OcppUpstream)
-    """What the configuration says about wss: whose authority is believed, and which certificate is shown."""
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.url).netloc
-
-    @property
-    def resource(self) -> str:
-        """The path with the identity appended (interface.md, [ocpp.upstream])."""
-        parts = urlsplit(self.url)
-        return f"{parts.path.rstrip('/')}/{quote(self.identity, safe='')}" + (f"?{parts.query}" if parts.query else "")
-
-    @property
-    def address(self) -> tuple[str, int]:
-        parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or (443 if self.encrypted else 80)
-
-    @property
-    def encrypted(self) -> bool:
-        return urlsplit(self.url).scheme == "wss"
-
-    def headers(self, upgrade: Upgrade) -> list[tuple[bytes, bytes]]:
-        """The credentials: the charge point's own, under the name that it has upstream."""
-        given = handshake.credentials(upgrade.authorization)
-        if self.password:
-            secret = self.password.encode()
-        elif given is not None and self.identity != upgrade.identity:
-            secret = given[1]
-        else:
-            return [(b"Authorization", upgrade.authorization)] if upgrade.authorization else []
-        return [(b"Authorization", b"Basic " + b64encode(self.identity.encode() + b":" + secret))]
-
-
 @dataclass(slots=True)
-class Pause:
-    """How long one charge point's central system is not dialled again."""
+class Past:
+    """What earlier links with one charge point's central system told of it."""
 
     failures: int = 0
     until: float = 0.0
+    """It is not dialled again before."""
+    pongs: bool = False
+    """It answered a ping on the last link that lasted long enough: so it is gone, too, when it answers none on a new
+    one, and nothing else comes."""
 
     def failed(self, now: float, chance: float) -> None:
         """`chance` is 0..1."""
@@ -141,32 +102,32 @@ class Upstreams:
         self._make_context = make_context
         self._max_message_bytes = max_message_bytes
         self.open_stream = open_stream
-        self._random = random or Random()
-        self._pauses: defaultdict[str, Pause] = defaultdict(Pause)
+        self.random = random or Random()
+        self._pasts: defaultdict[str, Past] = defaultdict(Past)
 
     def may_dial(self, identity: str) -> float:
         """When its central system may be dialled again, monotonic."""
-        return max(self._pauses[identity].until, trio.current_time() + FIRST_PAUSE_S)
+        return max(self._pasts[identity].until, trio.current_time() + FIRST_PAUSE_S)
 
     async def dial(self, upgrade: Upgrade, nursery: trio.Nursery) -> Upstream:
         """The central system's end for this charge point, up and ready; it lives in `nursery`. Raises Refused (503)."""
         name = upgrade.identity
-        place, pause = self.places.get(name), self._pauses[name]
+        place, past = self.places.get(name), self._pasts[name]
         if place is None:
             raise Refused(Cause.upstream_away, "no central system is configured for it", identity=name)
-        wait_s = pause.until - trio.current_time()
+        wait_s = past.until - trio.current_time()
         if wait_s > 0:
             raise Refused(Cause.upstream_away, f"its central system is tried again in {wait_s:.0f} s", identity=name)
         found: Upstream | str = f"no answer within {DIAL_TIMEOUT_S:.0f} s"
         with trio.move_on_after(DIAL_TIMEOUT_S):
-            found = await nursery.start(self._connection, place, upgrade, pause)
+            found = await nursery.start(self._connection, place, upgrade, past)
         if isinstance(found, Upstream):
             return found
-        pause.failed(trio.current_time(), self._random.random())
+        past.failed(trio.current_time(), self.random.random())
         raise Refused(Cause.upstream_away, f"its central system at {place.host}: {found}", identity=name)
 
     async def _connection(
-        self, place: Place, upgrade: Upgrade, pause: Pause, task_status: trio.TaskStatus[Upstream | str]
+        self, place: Place, upgrade: Upgrade, past: Past, task_status: trio.TaskStatus[Upstream | str]
     ) -> None:
         """One connection from its first byte to its end; nothing that a central system does leaves here."""
         stream: Stream | None = None
@@ -182,7 +143,7 @@ class Upstreams:
                     max_message_size=self._max_message_bytes, receive_buffer_size=RECEIVE_BYTES,
                 )  # fmt: skip
                 stream.upgraded = True
-                upstream = Upstream(upgrade.identity, connection, stream)
+                upstream = Upstream(upgrade.identity, connection, stream, past)
                 task_status.started(upstream)
                 await upstream.done.wait()
                 library.cancel_scope.cancel()
@@ -196,9 +157,9 @@ class Upstreams:
                 upstream.lost |= not upstream.done.is_set()
                 upstream.gone.set()
                 if trio.current_time() - upstream.began >= STEADY_S and not upstream.hung:
-                    pause.failures = 0
+                    past.failures = 0
                 elif upstream.lost:
-                    pause.failed(trio.current_time(), self._random.random())
+                    past.failed(trio.current_time(), self.random.random())
         if upstream is None:
             task_status.started(why)
 
@@ -279,6 +240,7 @@ class Upstream:
     name: str
     connection: WebSocketConnection
     stream: Stream
+    _past: Past
     began: float = field(default_factory=trio.current_time)
     done: trio.Event = field(default_factory=trio.Event)
     """Nobody needs it any more."""
@@ -381,16 +343,17 @@ class Upstream:
                 ping_at = now + PING_INTERVAL_S
                 if self._pings_open < PINGS_OPEN_MAX:
                     nursery.start_soon(self._ping)
-            if self._ponged and now >= self.stream.heard_at + DEAD_S:
+            if self._past.pongs and now >= self.stream.heard_at + DEAD_S:
+                self._past.pongs = self._ponged  # not on this link: it may be another one now, that never answers any
                 log.warning("%s: nothing heard of its central system for %.0f s", self.name, DEAD_S)
                 self.lost = True
                 nursery.cancel_scope.cancel()
                 return
-            await trio.sleep_until(min(ping_at, self.stream.heard_at + DEAD_S) if self._ponged else ping_at)
+            await trio.sleep_until(min(ping_at, self.stream.heard_at + DEAD_S) if self._past.pongs else ping_at)
 
     async def _ping(self) -> None:
         self._pings_open += 1
         with suppress(ConnectionClosed):
             await self.connection.ping()
-            self._ponged = True
+            self._ponged = self._past.pongs = True
             self._pings_open -= 1

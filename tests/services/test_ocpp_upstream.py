@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from gatewayd import bridging, config
+from gatewayd.ocpp.upstream_place import Place
 from gatewayd.services import ocpp_upstream
 from gatewayd.services.ocpp_upstream import (
     CLOSE_TIMEOUT_S,
@@ -23,7 +24,6 @@ from gatewayd.services.ocpp_upstream import (
     DIAL_TIMEOUT_S,
     LONGEST_PAUSE_S,
     PING_INTERVAL_S,
-    Place,
     Upstreams,
 )
 from gatewayd.site.codes import LinkState
@@ -271,16 +271,45 @@ async def test_one_that_falls_silent_is_noticed_in_time(autojump_clock: MockCloc
         assert DEAD_S - PING_INTERVAL_S < trio.current_time() - began < DROPPED_S
 
 
-class Gate(trio.abc.Stream):
-    """A stream that can be cut without anybody being told."""
+async def test_one_that_falls_silent_before_its_first_pong_is_known_from_earlier_links(
+    autojump_clock: MockClock,
+) -> None:
+    """The line is dead as soon as the WebSocket is up. Twice in a row: then it may be one that never answers a ping."""
+    gates: list[Gate] = []
+    async with house() as all_of:
 
-    def __init__(self, stream: Any) -> None:
-        self.stream, self.shut = stream, False
+        async def open_stream(_host: str, _port: int) -> Any:
+            gates.append(Gate(await all_of.central.open_stream(), head_only=bool(gates)))
+            return gates[-1]
+
+        all_of.upstreams.open_stream = open_stream
+        cp = await all_of.charge_point()
+        await all_of.until(lambda: all_of.it.read(3032) == [LinkState.accepted])
+        await trio.sleep(100)
+        await all_of.central.links["CP001"].close()
+        lasted: list[float] = []
+        for _ in range(2):
+            await cp.until(lambda: not cp.connected)
+            await cp.until(lambda: cp.connected, look_every_s=0.01)
+            began = trio.current_time()
+            with trio.move_on_after(3 * DROPPED_S):
+                await cp.until(lambda: not cp.connected)
+            lasted.append(trio.current_time() - began)
+        assert lasted[0] < DROPPED_S
+        assert lasted[1] >= 3 * DROPPED_S
+
+
+class Gate(trio.abc.Stream):
+    """A stream that can be cut without anybody being told; with `head_only`, once something came."""
+
+    def __init__(self, stream: Any, *, head_only: bool = False) -> None:
+        self.stream, self.shut, self._head_only = stream, False, head_only
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         data = await self.stream.receive_some(max_bytes)
         if self.shut:
             await trio.sleep_forever()
+        self.shut = self._head_only
         return bytes(data)
 
     async def send_all(self, data: Any) -> None:
