@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tests.journeys.inspector import Inspector
 from tests.journeys.ledger_reader import Booked, transactions
 from tests.simulator.bms import codes
+from tests.simulator.central_system import CentralSystem
 from tests.simulator.charge_point import ChargePoint, Transaction
 
 SAME_TIME_S = 0.01  # stamps have milliseconds
@@ -84,6 +86,24 @@ def unbooked(path: Path, charge_points: Mapping[int, ChargePoint], since: float 
                 yield f"{what}: ended at {mine.meter_stop_wh} Wh, booked is {row.meter_stop_wh}"
         for row in left.values():
             yield f"{cp.identity}: nobody charged {row}"
+
+
+def unequal_books(central: CentralSystem, charge_points: Iterable[ChargePoint]) -> Iterator[str]:
+    """Where a central system's books differ from the charge points' own: every transaction stands there, once and to
+    the Wh."""
+    theirs = Counter(
+        (each.identity, each.connector, each.id_tag, each.meter_start_wh, each.meter_stop_wh)
+        for each in central.books.values()
+    )
+    mine = Counter(
+        (cp.identity, each.connector, each.id_tag, each.meter_start_wh, each.meter_stop_wh)
+        for cp in charge_points
+        for each in cp.books
+    )
+    for each in (mine - theirs).elements():
+        yield f"the central system does not know {each} of"
+    for each in (theirs - mine).elements():
+        yield f"the central system knows too much: {each}"
 
 
 def _same_start(row: Booked, mine: Transaction) -> bool:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from random import Random
 
@@ -88,27 +89,27 @@ SMALL = Scale(8, 90.0)
 
 @dataclass
 class Chaos:
-    """What came of one seed."""
+    """What came of one seed; `complaints` name what did not hold by a member of an Enum."""
 
     seed: int
-    enough: Invariant | None = None
+    enough: Enum | None = None
     """With the first complaint of it the run is over: a twin needs no more."""
     lines: list[str] = field(default_factory=list)
-    complaints: list[tuple[Invariant, str]] = field(default_factory=list)
+    complaints: list[tuple[Enum, str]] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     def log(self, who: str, what: str) -> None:
         self.lines.append(f"{trio.current_time():9.3f} {who} {what}")
 
-    def complain(self, invariant: Invariant, what: str) -> None:
+    def complain(self, invariant: Enum, what: str) -> None:
         self.log("COMPLAINT", f"{invariant.name}: {what}")
         self.complaints.append((invariant, what))
         if invariant is self.enough:
             self.scope.cancel()
 
     @property
-    def broken(self) -> set[Invariant]:
+    def broken(self) -> set[Enum]:
         return {invariant for invariant, _ in self.complaints}
 
     @property

@@ -58,7 +58,7 @@ class Controller:
     _looked_at: int = 0
 
     async def run(self) -> None:
-        await _connected_again_and_again(self.plant, "controller", self._work)
+        await connected_again_and_again(self.plant, "controller", self._work)
 
     async def _work(self, bms: Bms) -> None:
         self.written.clear()
@@ -121,7 +121,7 @@ class Inquirer:
     until: float
 
     async def run(self) -> None:
-        await _connected_again_and_again(self.plant, "inquirer", self._work)
+        await connected_again_and_again(self.plant, "inquirer", self._work)
 
     async def _work(self, bms: Bms) -> None:
         while True:
@@ -154,7 +154,7 @@ class Inquirer:
         )
 
 
-async def _connected_again_and_again(plant: Plant, name: str, work: Callable[[Bms], Awaitable[None]]) -> None:
+async def connected_again_and_again(plant: Plant, name: str, work: Callable[[Bms], Awaitable[None]]) -> None:
     while True:
         with suppress(OSError, *TROUBLE):
             bms = await plant.bms(name)

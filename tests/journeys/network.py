@@ -161,6 +161,8 @@ class Wire:
         self._deliver(way, frame)
 
     def _deliver(self, way: _Way, frame: Frame) -> None:
+        if way.to.closed:
+            return  # nobody is there to hear it
         if way.direction == UP and self._witness:
             self._witness.heard(frame)
         way.to.deliver(frame.data)
@@ -244,6 +246,11 @@ class End(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
     # --- for the wire ---------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """By whoever holds it."""
+        return self._closed
 
     def deliver(self, data: bytes) -> None:
         self._bytes += data
