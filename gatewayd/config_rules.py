@@ -192,8 +192,8 @@ def _static_network(draft: Draft) -> Found:
         yield path, 'is missing: mode = "static" needs it'
         return
     own = ipaddress.IPv4Interface(network.address)
-    if not draft.good("network.router") or not network.router:
-        return
+    if not draft.good("network.router") or not network.router or "network.router" not in draft.written:
+        return  # one that nobody wrote is none (hal/network_settings.py)
     router = ipaddress.IPv4Address(network.router)
     if router not in own.network:
         yield "network.router", f'{router} is not in {own.network}; write a router of that network, or "" for none'

@@ -65,9 +65,15 @@ class Gateway:
 class Network:
     mode: str = setting("dhcp falls back to 192.168.100.246/24 after 30 s", "dhcp", choices=("dhcp", "static"))
     address: str = setting("static only: the gateway's own address", "192.168.1.20/24", check=INTERFACE)
-    router: str = setting("static only: the default router, or empty", "192.168.1.1", check=IPV4)
+    router: str = setting(
+        "static only, and none unless written: the default router, or empty", "192.168.1.1", check=IPV4
+    )
     dns: tuple[str, ...] = setting(
-        "static only: name servers", ("192.168.1.1",), most=3, check=ADDRESS, why="a resolver asks no more than three"
+        "static only, and none unless written: name servers",
+        ("192.168.1.1",),
+        most=3,
+        check=ADDRESS,
+        why="a resolver asks no more than three",
     )
     ntp: tuple[str, ...] = setting(
         "time servers; empty: those of DHCP", (), most=4, check=HOST, why="four are enough to outvote a wrong one"

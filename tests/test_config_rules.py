@@ -149,11 +149,11 @@ BROKEN = [
     (STATIC, ['f.toml: network.address: is missing: mode = "static" needs it']),
     (STATIC + 'address = ""\n', ['f.toml: network.address: is missing: mode = "static" needs it']),
     (
-        STATIC + 'address = "10.1.2.3/24"\n',
+        STATIC + 'address = "10.1.2.3/24"\nrouter = "192.168.1.1"\n',
         ['f.toml: network.router: 192.168.1.1 is not in 10.1.2.0/24; write a router of that network, or "" for none'],
     ),
     (
-        STATIC + 'address = "192.168.1.1/24"\n',
+        STATIC + 'address = "192.168.1.1/24"\nrouter = "192.168.1.1"\n',
         ["f.toml: network.router: 192.168.1.1 is the gateway's own address"],
     ),
     ("[web]\nport = 9100\n", ["f.toml: metrics.port: 9100 is already web.port"]),
@@ -229,6 +229,8 @@ GOOD = [
     charge_point(1, identity="a:b"),
     charge_point(1, 'upstream_identity = "a:b"', 'password = "x"'),
     STATIC + 'address = "192.168.1.20/24"\n',
+    STATIC + 'address = "10.1.2.3/24"\n',
+    STATIC + 'address = "192.168.1.1/24"\n',
     STATIC + 'address = "10.1.2.3/24"\nrouter = ""\n',
     STATIC + 'address = "10.1.2.3/24"\nrouter = "10.1.2.1"\n',
     '[network]\naddress = "10.1.2.3/24"\n',  # not in use
