@@ -1,6 +1,7 @@
 """The card, started whole: U-Boot, its kernel, initrd and root, systemd, the gateway, RAUC over the D-Bus.
 
-First as it was flashed, with an empty boot state; then in the slot that RAUC chose. promises R7.
+First as it was flashed, with an empty boot state and a small data partition; then in the slot that RAUC chose.
+promises R7.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import pytest
 import trio
 
 from hal import boot_state
-from tests.card.card import HERE, needs_card, needs_tools
-from tests.card.flashed import state
+from tests.card.card import HERE, needs_card, needs_tools, tool
+from tests.card.flashed import SIZE, state
 from tests.powercut.whole import Whole
 
 pytestmark = [needs_tools, needs_card, pytest.mark.limit(3600)]
@@ -57,6 +58,14 @@ def slots(said: str) -> tuple[str, str, dict[str, str]]:
     return found["booted"], found["boot_primary"], thought
 
 
+def grown(disk: Path) -> None:
+    """The data partition has its 1 GiB, and the table its second header at the end of the card."""
+    assert "No errors detected" in tool("sfdisk", "--verify", disk.relative_to(HERE)).stdout
+    table = json.loads(tool("sfdisk", "--json", disk.relative_to(HERE)).stdout)["partitiontable"]
+    assert {each["name"]: each["size"] * 512 for each in table["partitions"]}["data"] == 1 << 30
+    assert table["lastlba"] == SIZE // 512 - 34
+
+
 def test_rauc_sees_the_slots_whether_the_boot_state_is_empty_or_filled(card: Whole) -> None:
     both = {"A": "good", "B": "good"}
     assert state(card.disk) == [None, None], "a new card has no boot state"
@@ -64,6 +73,7 @@ def test_rauc_sees_the_slots_whether_the_boot_state_is_empty_or_filled(card: Who
     assert slots(filled) == ("A", "root.0", both), "U-Boot has filled it"
     assert slots(empty) == ("A", "root.0", both)
     assert state(card.disk) == [{**boot_state.NEW, "BOOT_ORDER": "B A"}, None], "RAUC writes the first copy only"
+    grown(card.disk)
     (chosen,) = trio.run(started, card, "rauc")
     assert slots(chosen) == ("B", "root.1", both)
     assert state(card.disk) == [{**boot_state.NEW, "BOOT_ORDER": "B A"}] * 2, "U-Boot and boot-good write both"

@@ -89,13 +89,21 @@ def kills(report: Report, count: int, seconds: float) -> str:
     """So many cuts more of one card, or so many seconds; why it is broken, or nothing."""
     kept: dict[str, Any] = report.parts.get("R2", {})
     if kept.get("image") != image():  # what another image has survived says nothing of this one
-        kept = {"image": image(), "early": 0, "under traffic": 0, "polls": 0, "starts": 0, "twin": ""}
+        kept = {
+            "image": image(),
+            "early": 0,
+            "under traffic": 0,
+            "polls": 0,
+            "starts": 0,
+            "twin": "",
+            "configured": False,
+        }
     report.parts["R2"] = kept
     kept["twin"] = kept["twin"] or _twin()
     report.save()
     if not kept["twin"]:
         return "NOT CAUGHT: a card that cannot start"
-    card = Whole(BUILD / "card-cut", CARDS["a"], keep=bool(kept["starts"]))
+    card = Whole(BUILD / "card-cut", CARDS["a"], keep=kept["configured"])
     try:
         trio.run(_kills, card, report, kept, count, seconds)
     except Bricked as why:
@@ -132,6 +140,8 @@ async def _kills(card: Whole, report: Report, kept: dict[str, Any], count: int, 
         await card.said("written")
         card.cut()
         card.configure()
+        kept["configured"] = True
+        report.save()
     done = 0
     while done < count and trio.current_time() < until:
         chance = random.Random(f"cut {kept['early'] + kept['under traffic']}")
