@@ -22,6 +22,9 @@ BOOT_S: Final = 1500.0
 """Until systemd says that it has started everything: two minutes of one whole core, and the machine may be busy with
 ten other things."""
 
+ANSWER_S: Final = 300.0
+"""For an answer of a machine that has answered before."""
+
 PORTS: Final = {"modbus": 502, "ocpp": 8887, "page": 443, "metrics": 9100}
 
 
@@ -43,7 +46,7 @@ class Machine:
         self.port = {each: free_port() for each in PORTS}
         self._process: subprocess.Popen[bytes] | None = None
         self._agent: socket.socket | None = None
-        self._pending, self._asked = b"", 0
+        self._pending, self._asked, self._heard = b"", 0, False
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         # Sparse, and gone with the machine: 300 MiB of mostly nothing.
@@ -62,6 +65,7 @@ class Machine:
     ) -> None:
         """Power on, with these contacts of the board closed, in this network: a tap, and what a command must begin
         with to be where the tap is. Returns at once."""
+        self._heard = False
         relative = self.directory.relative_to(PROJECT)
         environment = os.environ | {
             "VM_DIRECTORY": str(relative),
@@ -100,9 +104,9 @@ class Machine:
         self._process.wait(limit_s)
         self.stop()
 
-    def ask(self, limit_s: float = 300.0, **what: Any) -> Any:
-        """One question to the agent. NotThere when there is no answer in time."""
-        deadline = time.monotonic() + limit_s
+    def ask(self, limit_s: float = ANSWER_S, **what: Any) -> Any:
+        """One question to the agent. NotThere when there is no answer in time; the first waits for a whole start."""
+        deadline = time.monotonic() + (limit_s if self._heard else max(limit_s, BOOT_S))
         self._asked += 1
         try:
             agent = self._connected(deadline)
@@ -112,6 +116,7 @@ class Machine:
                 pass  # to a question that was given up
         except OSError as why:
             raise self._fault(f"no answer to {what}: {why}") from why
+        self._heard = True
         assert "error" not in answer, answer["error"]
         return answer
 
@@ -125,7 +130,7 @@ class Machine:
         row, self._pending = self._pending.split(b"\n", 1)
         return json.loads(row)
 
-    def run(self, *command: str, limit_s: float = 300.0, code: int | None = 0) -> str:
+    def run(self, *command: str, limit_s: float = ANSWER_S, code: int | None = 0) -> str:
         """A command in the guest, as root; its output. `code`: what it must end with, None for anything."""
         done = self.ask(limit_s=limit_s, run=list(command))
         assert code is None or done["code"] == code, f"{command} ended with {done['code']}: {done['out']}{done['err']}"
@@ -137,7 +142,6 @@ class Machine:
 
     def booted(self) -> str:
         """Waits until systemd has started everything that it will; its word for how that went: running, degraded."""
-        self.ask(limit_s=BOOT_S)
         return self.run("systemctl", "is-system-running", "--wait", limit_s=BOOT_S, code=None).strip()
 
     def until_it_ends(self, limit_s: float) -> float:
