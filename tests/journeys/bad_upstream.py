@@ -20,14 +20,15 @@ from tests.simulator.central_system import CentralSystem
 from tests.simulator.ocpp_link import LinkLost
 from tests.simulator.script import Rule, Script
 
-SLOW_S = (5.0, 25.0)
+SLOW_S, TOO_LATE_S = (5.0, 25.0), (31.0, 58.0)
 HALF_OPEN_S = (2.0, 60.0)
 AGAIN_S = (0.1, 30.0)
-ODDS = {Kind.cut: 0.004, Kind.blackout: 0.004, Kind.delay: 0.004}
+ODDS = {Kind.cut: 0.006, Kind.blackout: 0.01, Kind.delay: 0.01}
 
 
 class Moods(Script):
-    """With the odds `slow` an answer is late; with the odds `twice` it is said again."""
+    """With the odds `slow` an answer is late, one in ten of these so late that nobody waits any more under `buffer`.
+    With the odds `twice` it is said again."""
 
     def __init__(self, random: Random) -> None:
         super().__init__()
@@ -36,7 +37,8 @@ class Moods(Script):
 
     def for_answer(self, action: str) -> Rule:
         if self._random.random() < self.slow:
-            return Rule(None, delay_s=self._random.uniform(*SLOW_S))
+            late = TOO_LATE_S if self._random.random() < 0.1 else SLOW_S
+            return Rule(None, delay_s=self._random.uniform(*late))
         return super().for_answer(action)
 
 

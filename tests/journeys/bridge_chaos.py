@@ -15,9 +15,11 @@ from contextlib import nullcontext, suppress
 from enum import Enum
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import trio
 
+from gatewayd.ocpp.telling import TOLD_TIMEOUT_S
 from tests.journeys.agreement import unequal_books
 from tests.journeys.bad_upstream import ODDS, BadCentralSystem, HeardStream, Lines, UpstreamWeather
 from tests.journeys.bridge_judges import Bridging, Judges
@@ -26,6 +28,7 @@ from tests.journeys.determined import determined
 from tests.journeys.life import connected_again_and_again, drivers
 from tests.journeys.plant import Plant
 from tests.journeys.virtual_clock import VirtualClock
+from tests.simulator import ocpp_link
 from tests.simulator.bms import Bms
 from tests.simulator.charge_point import ChargePoint, Traits, Vehicle
 from tests.simulator.clock import Clock
@@ -36,9 +39,10 @@ POLICIES = ("disconnect", "buffer")
 COUNT, CONNECTORS = 3, 1
 SETTLE_S, STORM_S = 15.0, 240.0
 SLOW_ODDS, TWICE_ODDS = 0.3, 0.2
-CALM_S = 40.0
+CALM_S = 60.0
 """So long before the weather heals the central system is slow no more: what it was told is answered, or given up."""
 DROPPED_S, LOOK_S = 10.0, 0.5
+AWAY_S = 20.0
 DRAINED_S, DRAINED = 60.0, "s until drained"
 TOML = """
 [gateway]
@@ -77,7 +81,8 @@ def run(policy: str, seed: int, broken: Broken = nullcontext, enough: Enum | Non
     chaos = Chaos(seed, enough)
     began = time.perf_counter()
     disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), broken():
+    given_up = patch.object(ocpp_link, "PEER_CALL_TIMEOUT_S", TOLD_TIMEOUT_S - 1.0)  # by whoever asked, under `buffer`
+    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), given_up, broken():
         trio.run(_Storm(chaos, Path(folder), policy).run, clock=VirtualClock())
     chaos.figures["s real time"] = round(time.perf_counter() - began, 1)
     return chaos
@@ -256,13 +261,17 @@ class _Storm:
         return len(site.backlog) + states + sum(cp.outbox.waiting_durable for cp in self._cps)
 
     async def _agree(self) -> None:
-        """Everybody has a transaction; each is called the same by the central system and the registers, and ends when
-        the central system says so by its own number. Then the books are compared."""
-        for cp in self._cps:
-            if cp.transaction(1) is None:
+        """Everybody has a transaction, some begun while the central system is away; each is called the same by it and
+        the registers, and ends when the central system says so by its own number. Then the books are compared."""
+        if self._policy == "buffer":
+            await self._central.go_away()
+        for number, cp in enumerate(self._cps):
+            if number % 2 == 0 or cp.transaction(1) is None:
                 cp.unplug(1)
                 cp.plug(1, Vehicle())
                 cp.present_tag_soon("LAST", 1)
+        await trio.sleep(AWAY_S)
+        self._central.come_back()
         await trio.sleep(DRAINED_S)
         bms = await self._plant.bms("inspector")
         for number, cp in enumerate(self._cps, 1):

@@ -60,6 +60,8 @@ class Case:
     """Ids of Calls to it on the wire that stands."""
     centre_texts: set[str] = field(default_factory=set)
     centre_calls: set[str] = field(default_factory=set)
+    centre_ids: set[int] = field(default_factory=set)
+    """Of transactions, as the central system gave them."""
     centre_answers: Counter[str] = field(default_factory=Counter)
     """Ids of its Calls → how often the central system said an answer."""
     heard: dict[str, list[str]] = field(default_factory=dict)
@@ -205,6 +207,8 @@ class Upstream:
             self.case.centre_calls.add(message[1])
         else:
             self.case.centre_answers[message[1]] += 1
+            if self.case.said.get(message[1]) == START and "transactionId" in message[2]:
+                self.case.centre_ids.add(message[2]["transactionId"])
             self.all.on_answer(self.case.name, frame.text)
 
     def heard(self, frame: Frame) -> None:
@@ -219,6 +223,10 @@ class Upstream:
             self.all.complain(Bridging.leaks, f"{self.name}: {frame.text}")
         elif not self.all.buffered and frame.text not in case.texts:
             self.all.complain(Bridging.verbatim, f"{self.name} passed on {frame.text}")
+        if message[0] == CALL and message[2] in (METER, STOP):
+            number = message[3].get("transactionId")
+            if number is not None and number not in case.centre_ids:
+                self.all.complain(Bridging.ids, f"{self.name}: nobody gave {number}: {frame.text}")
         if message[0] == CALL and unique_id not in case.known:
             case.known[unique_id] = None
             case.heard.setdefault(self.name, []).append(unique_id)

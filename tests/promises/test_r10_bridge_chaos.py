@@ -87,9 +87,10 @@ def drops_the_charge_point(_proper: Any, bridge: BufferedBridge, now: float) -> 
     Bridge.upstream_closed(bridge, now)
 
 
-@instead(BufferedBridge, "_not_answered_there")
-def waits_for_ever(_proper: Any, bridge: BufferedBridge, call: Any, now: float) -> None:
-    return None
+@instead(BufferedBridge, "_take_back")
+def forgets_what_was_open(proper: Any, bridge: BufferedBridge) -> list[Any]:
+    proper(bridge)
+    return []
 
 
 @instead(Past, "failed")
@@ -146,7 +147,7 @@ TWINS: tuple[tuple[Bridging, str, Patch], ...] = (
     (Bridging.order, "buffer", tells_the_newest_first),
     (Bridging.dropped, "disconnect", hears_silence_late),
     (Bridging.served, "buffer", drops_the_charge_point),
-    (Bridging.served, "buffer", waits_for_ever),
+    (Bridging.served, "buffer", forgets_what_was_open),
     (Bridging.drained, "buffer", dials_seldom),
     (Bridging.leaks, "disconnect", passes_on_what_answers_its_own_calls),
     (Bridging.once, "buffer", passes_on_every_answer),
