@@ -11,7 +11,7 @@ from gatewayd.config_tables import ChargePoint as ChargePointEntry
 from gatewayd.config_tables import Config
 from gatewayd.points.bank import Bank, Units
 from gatewayd.points.block import Format
-from gatewayd.product import product_version
+from gatewayd.product import VERSION
 from gatewayd.services.ledger.database import Restored
 from gatewayd.site import kept, limits, redating, upstream_ids, watchdog
 from gatewayd.site.charge_point import CHARGE_POINTS_PER_BANK, ChargePoint
@@ -34,7 +34,7 @@ RESTARTING = 1012
 
 def build_site(config: Config, started: float, epoch: float, serial: str) -> Site:
     """The site as configured, before anything was restored. `started` monotonic, `epoch` seconds since 1970."""
-    site = Site(serial=serial, firmware=product_version(), started=started, now=started)
+    site = Site(serial=serial, firmware=VERSION, started=started, now=started)
     site.clock.offset_s = epoch - started
     site.clock.source = TimeSource.host
     watchdog.attach(site)

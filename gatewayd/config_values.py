@@ -6,7 +6,6 @@ table. A check says what is wrong in words that follow the key's name, and never
 """
 
 import dataclasses
-import difflib
 import functools
 import ipaddress
 import math
@@ -141,6 +140,8 @@ def shown(value: object) -> str:
 
 def did_you_mean(value: object, words: Iterable[object]) -> str:
     """The word that was probably meant, as the end of a fault; empty when none is near, and for numbers."""
+    import difflib  # a configuration without faults needs none of it
+
     texts = [word for word in words if isinstance(word, str)]
     near = difflib.get_close_matches(str(value)[:SHOWN_CHARACTERS], texts, n=1)
     return f"; did you mean {shown(near[0])}?" if near else ""

@@ -1,11 +1,7 @@
-"""Which release this is, as it was installed."""
+"""Which release this is."""
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
-
-def product_version() -> str:
-    """As in the package; "development" where nothing is installed."""
-    try:
-        return version("ocpp-modbus-gateway")
-    except PackageNotFoundError:
-        return "development"
+VERSION: Final = "0.1.0"
+"""As in pyproject.toml, which a test compares. Asking the installed package would make every start read parsers of
+e-mail and archives, which importlib.metadata needs."""

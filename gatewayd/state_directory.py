@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatewayd.backup.contents import RESTORED
+from gatewayd.backup import RESTORED
 from gatewayd.config import ConfigError, parse
 from gatewayd.config_tables import Config
 from hal.contract import OPEN_PORTS, open_ports_text

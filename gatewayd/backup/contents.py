@@ -20,8 +20,6 @@ from gatewayd.backup.container import BadBackup, Cause
 MANIFEST: Final = "MANIFEST"
 CONFIGURATION: Final = "gateway.toml"
 LEDGER: Final = "ledger.sqlite"
-RESTORED: Final = "restored.json"
-"""Put into a state that is restored: which backup it comes from, so that page and gatewayd know that it took effect."""
 
 _LENGTH: Final = struct.Struct(">I")
 

@@ -14,9 +14,6 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
-
 from gatewayd.site.codes import QuirkBits
 from gatewayd.site.refusal import Cause
 
@@ -230,6 +227,9 @@ def _unhex(text: bytes) -> bytes | None:
 
 
 def _matches(hashed: str, candidate: bytes) -> bool:
+    from argon2 import PasswordHasher  # only for passwords that are configured as hashes: few are
+    from argon2.exceptions import Argon2Error, InvalidHashError
+
     try:
         return PasswordHasher().verify(hashed, candidate)
     except (Argon2Error, InvalidHashError):

@@ -4,18 +4,19 @@
 """
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 ENDING = ".toml"
+PLACE = Path(__file__).parent
 
 
 @cache
 def names() -> frozenset[str]:
     """The names that `profile` of a charge point may have (interface.md)."""
-    found = (each.name for each in files(__name__).iterdir())
+    found = (each.name for each in PLACE.iterdir())
     return frozenset(name.removesuffix(ENDING) for name in found if name.endswith(ENDING))
 
 
 def text(name: str) -> str:
     """The file of one that there is."""
-    return files(__name__).joinpath(name + ENDING).read_text(encoding="utf-8")
+    return (PLACE / (name + ENDING)).read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from gatewayd.ocpp.lockout import Lockout
-from gatewayd.product import product_version
+from gatewayd.product import VERSION
 from gatewayd.web import api, claim, entry, pages
 from gatewayd.web.assets import Assets
 from gatewayd.web.audit import Audit
@@ -51,7 +51,7 @@ class Webd:
         self.gateway = Gateway(settings)
         self.editor = Editor(settings, self.gateway, self.audit)
         self.backups = Backups(self)
-        self.firmware = product_version()
+        self.firmware = VERSION
         self._started_s = _boot_s()
         self._claim_opened_s = 0.0
         """In seconds of `uptime_s`."""

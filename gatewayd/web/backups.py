@@ -18,7 +18,7 @@ import msgspec
 import trio
 from cryptography import x509
 
-from gatewayd.backup import contents
+from gatewayd.backup import RESTORED, contents
 from gatewayd.backup.container import (
     MODEL,
     NONCE_BYTES,
@@ -209,7 +209,7 @@ class Backups:
         try:
             first, _, users = settings.users_restored.read_bytes().partition(b"\n")
             ready = msgspec.json.decode(first, type=Ready)
-            came = bool(json.loads((settings.gateway_files / contents.RESTORED).read_bytes())["id"] == ready.id)
+            came = bool(json.loads((settings.gateway_files / RESTORED).read_bytes())["id"] == ready.id)
         except (OSError, ValueError, KeyError, TypeError):
             came = False
         if came:

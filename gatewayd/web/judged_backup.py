@@ -11,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from gatewayd import config as configuration
-from gatewayd.backup import contents
+from gatewayd.backup import RESTORED, contents
 from gatewayd.backup.container import BadBackup, Cause, Header
 from gatewayd.config_tables import Config, Network
 from gatewayd.web.editor import HASHED, Author, with_keys
@@ -43,7 +43,7 @@ class Judged:
         """Its state with the mark that says which backup it comes from, as it is put in place of the present one.
         `network`: what stands in its configuration instead of its own."""
         marker = contents.File(msgspec.json.encode({"id": identifier, "made": self.header.made}))
-        state = {**self.state, contents.RESTORED: marker}
+        state = {**self.state, RESTORED: marker}
         if network is not None:
             file = state[contents.CONFIGURATION]
             state[contents.CONFIGURATION] = replace(file, content=with_keys(file.content, settings_of(network)))

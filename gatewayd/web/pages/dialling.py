@@ -6,7 +6,6 @@ import io
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-import segno
 from markupsafe import Markup
 
 from gatewayd.config_tables import Config
@@ -60,6 +59,8 @@ def host_of(name: str) -> str:
 
 def qr(text: str) -> Markup:
     """A QR code as SVG, drawn in the code's own black on white: readers want it so, also on a dark page."""
+    import segno  # a code is drawn for who wires a charge point, and for nobody else
+
     drawn = io.BytesIO()
     segno.make(text, error="m", micro=False).save(
         drawn, kind="svg", xmldecl=False, svgclass=None, lineclass=None, omitsize=True, border=2, dark="#000",

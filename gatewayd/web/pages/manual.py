@@ -7,10 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,6 +17,9 @@ from gatewayd.web.pages.frame import of
 from gatewayd.web.pages.language import _
 from gatewayd.web.refusals import Refused
 from gatewayd.web.routes import Role, Route
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 PLACES: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[3] / "docs")
 """Beside the program where it is installed; in a clone, the clone's own."""
@@ -72,6 +73,8 @@ def drawn(text: str, file: str, place: Path | None = None) -> Markup:
 
     Pictures of `place` are put into the page: a document has few, and they need no address of their own.
     """
+    from markdown_it import MarkdownIt  # sixty modules, and few ever read the manual on the device
+
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL))
     taken: dict[str, int] = {}
