@@ -37,6 +37,8 @@ able() {
         stop "no network namespaces here; in a container they need its --privileged"
     free=$(df --output=avail -k . | tail -n 1)
     [ "$free" -gt 4000000 ] || stop "4 GB of disk are needed here, $((free / 1000000)) GB are free"
+    free=$(awk '$1 == "MemAvailable:" { print int($2 / 1000) }' /proc/meminfo)
+    [ "$free" -gt 2500 ] || stop "2.5 GB of memory are needed for two emulated machines, $free MB are free"
 }
 
 disk() { # FILE [FOLDER]
