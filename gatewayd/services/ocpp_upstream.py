@@ -26,6 +26,7 @@ from gatewayd.ocpp.handshake import Refused, Upgrade
 from gatewayd.ocpp.session import NO_ANSWER_CLOSE, Close, Send, SessionBug, Word
 from gatewayd.ocpp.upstream_place import Place
 from gatewayd.site.refusal import Cause
+from gatewayd.sockets import send_at_once
 
 log = logging.getLogger(__name__)
 
@@ -216,8 +217,9 @@ class Stream(trio.abc.Stream):
         await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
         self._cut = True
         try:
-            with trio.fail_after(SEND_TIMEOUT_S):
-                await self._stream.send_all(data)
+            if (taken := send_at_once(self._stream, data)) < len(data):
+                with trio.fail_after(SEND_TIMEOUT_S):
+                    await self._stream.send_all(memoryview(data)[taken:])
         except trio.TooSlowError:
             raise trio.BrokenResourceError("the central system takes no bytes") from None
         except trio.BrokenResourceError:

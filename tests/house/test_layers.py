@@ -18,6 +18,7 @@ GATEWAY = (
     ("gatewayd.points",),
     ("gatewayd.modbus", "gatewayd.ocpp"),
     ("gatewayd.view", "gatewayd.backup"),
+    ("gatewayd.sockets",),
     ("gatewayd.services", "gatewayd.product"),
     ("gatewayd.web",),
     (

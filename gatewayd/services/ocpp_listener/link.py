@@ -21,6 +21,7 @@ from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits
 from gatewayd.site.reading_pace import WAIT_MAX_S
+from gatewayd.sockets import send_at_once
 
 CLOSE_TIMEOUT_S = 2.0
 """For the last word, and then for a peer to take it and close; after that the socket is closed hard."""
@@ -107,8 +108,9 @@ class Stream(trio.abc.HalfCloseableStream):
                 raise trio.BrokenResourceError("an earlier send was the last one")
             await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
             self._cut, self._goodbye = True, data[:1] == CLOSE_FRAME
-            with trio.fail_after(SEND_TIMEOUT_S):
-                await self._stream.send_all(data)
+            if (taken := send_at_once(self._stream, data)) < len(data):
+                with trio.fail_after(SEND_TIMEOUT_S):
+                    await self._stream.send_all(memoryview(data)[taken:])
             self._cut = False
         except trio.TooSlowError:
             raise trio.BrokenResourceError("the peer takes no bytes") from None
