@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import trio
+from wsproto.frame_protocol import FrameProtocol
+
+text_of_server = FrameProtocol(client=False, extensions=[]).send_data
+text_of_client = FrameProtocol(client=True, extensions=[]).send_data
+"""A whole message as one frame (RFC 6455, 5.2), for what goes out without the library."""
 
 
 def send_at_once(stream: trio.abc.Stream, data: bytes | bytearray | memoryview) -> int:

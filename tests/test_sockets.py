@@ -15,7 +15,7 @@ from gatewayd.sockets import send_at_once
 
 MUCH = bytes(range(256)) * 4_000
 """More than any socket has room for."""
-Sending = Callable[[trio.abc.Stream], trio.abc.Stream]
+Sending = Callable[[trio.abc.Stream], link.Stream | ocpp_upstream.Stream]
 STREAMS: dict[str, Sending] = {
     "to a charge point": lambda stream: link.Stream(stream, b"", b""),
     "to a central system": ocpp_upstream.Stream,
@@ -98,3 +98,40 @@ async def test_what_was_cut_in_the_middle_is_the_last_thing_said(kind: str) -> N
                 scope.cancel()
         with pytest.raises(trio.BrokenResourceError):
             await sending.send_all(b"after half a frame")
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+async def test_what_is_posted_goes_at_once_and_what_is_left_of_it_before_all_else(kind: str) -> None:
+    ours, theirs = pair()
+    async with ours, theirs, trio.open_nursery() as nursery:
+        sending = STREAMS[kind](ours)
+        assert sending.post(bytearray(b"at once"))
+        assert await received(theirs, 7) == b"at once"
+        assert sending.post(bytearray(MUCH))
+        assert 0 < len(sending.left) < len(MUCH)
+        assert not sending.post(bytearray(b"not in between"))
+        nursery.start_soon(sending.send_all, b"after")
+        assert await received(theirs, len(MUCH) + 5) == MUCH + b"after"
+        assert sending.post(bytearray(b"again"))
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+async def test_nothing_is_posted_into_what_is_being_sent_or_was_cut(kind: str) -> None:
+    ours, theirs = pair()
+    async with ours, theirs:
+        sending = STREAMS[kind](ours)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sending.send_all, MUCH)
+            await wait_all_tasks_blocked()
+            assert not sending.post(bytearray(b"in between"))
+            nursery.cancel_scope.cancel()
+        assert await received(theirs, 1)
+        assert not sending.post(bytearray(b"after half a frame"))
+
+
+async def test_nothing_is_posted_behind_a_goodbye() -> None:
+    ours, theirs = pair()
+    async with ours, theirs:
+        sending = link.Stream(ours, b"", b"")
+        await sending.say_goodbye(1000)
+        assert not sending.post(bytearray(b"and another thing"))

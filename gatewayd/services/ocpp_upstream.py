@@ -26,7 +26,7 @@ from gatewayd.ocpp.handshake import Refused, Upgrade
 from gatewayd.ocpp.session import NO_ANSWER_CLOSE, Close, Send, SessionBug, Word
 from gatewayd.ocpp.upstream_place import Place
 from gatewayd.site.refusal import Cause
-from gatewayd.sockets import send_at_once
+from gatewayd.sockets import send_at_once, text_of_client
 
 log = logging.getLogger(__name__)
 
@@ -195,6 +195,8 @@ class Stream(trio.abc.Stream):
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self._cut = False
+        self.left: bytes | bytearray = b""
+        """The rest of what was posted: it goes out before anything else."""
         self.upgraded = False
         """The WebSocket is up."""
         self.heard_at = trio.current_time()
@@ -211,11 +213,21 @@ class Stream(trio.abc.Stream):
         self.heard_at = trio.current_time()
         return data
 
+    def post(self, data: bytearray) -> bool:
+        """Send at once, where nothing is being sent; False: nothing of it went out. Somebody must send what is left."""
+        if self._cut or self.left:
+            return False
+        taken = send_at_once(self._stream, data)
+        self.left = data[taken:] if taken else b""
+        return taken > 0
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self._cut:
             raise trio.BrokenResourceError("an earlier send was the last one")
         await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
         self._cut = True
+        if self.left:
+            data, self.left = self.left + data, b""
         try:
             if (taken := send_at_once(self._stream, data)) < len(data):
                 with trio.fail_after(SEND_TIMEOUT_S):
@@ -256,14 +268,28 @@ class Upstream:
     _room: trio.Event = field(default_factory=trio.Event)
     _words: deque[Word] = field(default_factory=deque)
     """The bridge's, once it runs."""
+    _idle: bool = False
+    """The writer waits for a word."""
     _pings_open: int = 0
     _ponged: bool = False
 
     def join(self, bridge: Bridge) -> None:
         """Be the central system's end of this bridge."""
         self._words = bridge.upstream_words
-        bridge.on_upstream_word = lambda: self._word.set()
+        bridge.on_upstream_word = self._spoke
         self._ours(bridge.upstream_opened)
+
+    def _spoke(self) -> None:
+        """There is a word to send. If nothing else is, it goes out at once: two rounds of the loop less, and before the
+        site looks at what was heard."""
+        if self._idle and len(self._words) == 1 and self.connection.closed is None:
+            word = self._words[0]
+            if isinstance(word, Send) and self.stream.post(text_of_client(word.text)):
+                self._words.popleft()
+                if not self.stream.left:
+                    return
+        self._idle = False
+        self._word.set()
 
     async def run(self, bridge: Bridge, room: Callable[[], Awaitable[None]]) -> None:
         """Once joined, carry messages both ways until either side is gone; then both are. `room` waits until the
@@ -309,8 +335,14 @@ class Upstream:
         with suppress(ConnectionClosed):
             while not words or not isinstance(words[0], Close):
                 while not words:
-                    self._word = trio.Event()
-                    await self._word.wait()
+                    if self.stream.left:
+                        await self.stream.send_all(b"")
+                        continue
+                    self._word, self._idle = trio.Event(), True
+                    try:
+                        await self._word.wait()
+                    finally:
+                        self._idle = False
                 if isinstance(word := words[0], Send):
                     words.popleft()
                     if len(words) <= WORDS_MAX // 2:

@@ -21,7 +21,7 @@ from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits
 from gatewayd.site.reading_pace import WAIT_MAX_S
-from gatewayd.sockets import send_at_once
+from gatewayd.sockets import send_at_once, text_of_server
 
 CLOSE_TIMEOUT_S = 2.0
 """For the last word, and then for a peer to take it and close; after that the socket is closed hard."""
@@ -77,6 +77,8 @@ class Stream(trio.abc.HalfCloseableStream):
         self._cut = False
         self._goodbye = False
         """A Close frame went out: nothing may follow it."""
+        self.left: bytes | bytearray = b""
+        """The rest of what was posted: it goes out before anything else."""
         self.accepted = trio.Event()
         self.heard_at = trio.current_time()
         self.heard = trio.Event()
@@ -98,6 +100,14 @@ class Stream(trio.abc.HalfCloseableStream):
         self.on_heard()
         return data
 
+    def post(self, data: bytearray) -> bool:
+        """Send at once, where nothing is being sent; False: nothing of it went out. Somebody must send what is left."""
+        if self._cut or self._goodbye or self.left or self._sending.locked():
+            return False
+        taken = send_at_once(self._stream, data)
+        self.left = data[taken:] if taken else b""
+        return taken > 0
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         try:
             self._sending.acquire_nowait()  # the usual case, and a round of the loop less
@@ -108,6 +118,8 @@ class Stream(trio.abc.HalfCloseableStream):
                 raise trio.BrokenResourceError("an earlier send was the last one")
             await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
             self._cut, self._goodbye = True, data[:1] == CLOSE_FRAME
+            if self.left:
+                data, self.left = self.left + data, b""
             if (taken := send_at_once(self._stream, data)) < len(data):
                 with trio.fail_after(SEND_TIMEOUT_S):
                     await self._stream.send_all(memoryview(data)[taken:])
@@ -178,6 +190,8 @@ class Link:
     _room: trio.Event = field(default_factory=trio.Event)
     """Set when there is room for the answers to more messages."""
     _writing: bool = True
+    _idle: bool = False
+    """The writer waits for a word."""
     _challenge: trio.Event = field(default_factory=trio.Event)
     """Set when somebody wants to know whether this link lives."""
     _challenged_at: float | None = None
@@ -242,9 +256,25 @@ class Link:
 
     def _spoke(self) -> None:
         """The session has a word to send; one that closes is not waited for long."""
+        if self._idle and self._posted() and not self.stream.left:
+            return
+        self._idle = False
         self._word.set()
         if self.session.closing:
             self._scope.deadline = min(self._scope.deadline, trio.current_time() + LAST_WORDS_S)
+
+    def _posted(self) -> bool:
+        """Whether the word went out at once: two rounds less, and before the site looks at what was heard."""
+        words = self.session.words
+        word = words[0]
+        if len(words) > 1 or not isinstance(word, Send) or word.durable or self.socket.closed is not None:
+            return False
+        if not self.stream.post(text_of_server(word.text)):
+            return False
+        words.popleft()
+        self._ours(self.on_frame, self.session.charge_point, "out", word.text)
+        self.on_traffic()
+        return True
 
     def _heard(self) -> None:
         """Bytes came: whatever they are, the peer lives."""
@@ -296,8 +326,14 @@ class Link:
     async def _next_word(self) -> Word:
         words = self.session.words
         while not words:
-            self._word = trio.Event()
-            await self._word.wait()
+            if self.stream.left:
+                await self.stream.send_all(b"")
+                continue
+            self._word, self._idle = trio.Event(), True
+            try:
+                await self._word.wait()
+            finally:
+                self._idle = False
         if len(words) <= WORDS_MAX // 2:
             self._room.set()
         return words.popleft()
