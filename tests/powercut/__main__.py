@@ -9,6 +9,7 @@ build/powercut.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import sys
@@ -19,7 +20,7 @@ from typing import Final
 from tests.powercut import emulated, replay
 from tests.powercut.deeds import OURS
 from tests.powercut.replay import Tally
-from tests.powercut.report import TWINS, Report, Round, failed, replayed
+from tests.powercut.report import BUILD, TWINS, Report, Round, failed, replayed
 from tests.powercut.trials import first_starts, kills
 
 COUNT: Final = 1000
@@ -119,9 +120,15 @@ def main() -> int:
     why = emulated.ready(parts)
     if why:
         parser.error(why)
-    report, failures = Report.load(), 0
-    for part in parts:
-        failures += PARTS[part](report, arguments.count, arguments.seconds)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "running").open("w") as alone:
+        try:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            parser.error(f"another one runs in {BUILD}: both would write its report")
+        report, failures = Report.load(), 0
+        for part in parts:
+            failures += PARTS[part](report, arguments.count, arguments.seconds)
     return int(failures > 0)
 
 
