@@ -26,7 +26,7 @@ from gatewayd.ocpp.handshake import Refused, Upgrade
 from gatewayd.ocpp.session import NO_ANSWER_CLOSE, Close, Send, SessionBug, Word
 from gatewayd.ocpp.upstream_place import Place
 from gatewayd.site.refusal import Cause
-from gatewayd.sockets import send_at_once, text_of_client
+from gatewayd.sockets import WholeSends, text_of_client
 
 log = logging.getLogger(__name__)
 
@@ -189,14 +189,12 @@ def _told(group: BaseExceptionGroup[Exception]) -> str:
 
 
 class Stream(trio.abc.Stream):
-    """A central system's bytes; knows when some last came. A send that was cut short is the last one: half a frame went
-    out. Only the library sends, one message after the other."""
+    """A central system's bytes; knows when some last came. Beside what is posted only the library sends, one message
+    after the other."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
-        self._cut = False
-        self.left: bytes | bytearray = b""
-        """The rest of what was posted: it goes out before anything else."""
+        self.sends = WholeSends(stream, SEND_TIMEOUT_S)
         self.upgraded = False
         """The WebSocket is up."""
         self.heard_at = trio.current_time()
@@ -213,32 +211,15 @@ class Stream(trio.abc.Stream):
         self.heard_at = trio.current_time()
         return data
 
-    def post(self, data: bytearray) -> bool:
-        """Send at once, where nothing is being sent; False: nothing of it went out. Somebody must send what is left."""
-        if self._cut or self.left:
-            return False
-        taken = send_at_once(self._stream, data)
-        self.left = data[taken:] if taken else b""
-        return taken > 0
-
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self._cut:
-            raise trio.BrokenResourceError("an earlier send was the last one")
-        await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
-        self._cut = True
-        if self.left:
-            data, self.left = self.left + data, b""
         try:
-            if (taken := send_at_once(self._stream, data)) < len(data):
-                with trio.fail_after(SEND_TIMEOUT_S):
-                    await self._stream.send_all(memoryview(data)[taken:])
+            await self.sends.send(data)
         except trio.TooSlowError:
             raise trio.BrokenResourceError("the central system takes no bytes") from None
         except trio.BrokenResourceError:
             if self.upgraded:
                 raise
             raise EOFError(UNANSWERED) from None
-        self._cut = False
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
@@ -284,9 +265,9 @@ class Upstream:
         site looks at what was heard."""
         if self._idle and len(self._words) == 1 and self.connection.closed is None:
             word = self._words[0]
-            if isinstance(word, Send) and self.stream.post(text_of_client(word.text)):
+            if isinstance(word, Send) and self.stream.sends.post(text_of_client(word.text)):
                 self._words.popleft()
-                if not self.stream.left:
+                if not self.stream.sends.left:
                     return
         self._idle = False
         self._word.set()
@@ -335,7 +316,7 @@ class Upstream:
         with suppress(ConnectionClosed):
             while not words or not isinstance(words[0], Close):
                 while not words:
-                    if self.stream.left:
+                    if self.stream.sends.left:
                         await self.stream.send_all(b"")
                         continue
                     self._word, self._idle = trio.Event(), True

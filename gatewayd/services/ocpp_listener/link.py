@@ -21,7 +21,7 @@ from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits
 from gatewayd.site.reading_pace import WAIT_MAX_S
-from gatewayd.sockets import send_at_once, text_of_server
+from gatewayd.sockets import WholeSends, text_of_server
 
 CLOSE_TIMEOUT_S = 2.0
 """For the last word, and then for a peer to take it and close; after that the socket is closed hard."""
@@ -68,17 +68,14 @@ class Stream(trio.abc.HalfCloseableStream):
     """A charge point's bytes as the library shall see them: the request spelled anew; then, when that is accepted, what
     came behind it (earlier the library would lay it aside until more comes), and what comes from then on.
 
-    It knows when bytes last came. A send that was cut short, by cancellation or because the peer takes nothing, is the
-    last one: half a frame went out. Closing is left to the listener, which lets the peer take what was said."""
+    It knows when bytes last came. Closing is left to the listener, which lets the peer take what was said."""
 
     def __init__(self, stream: trio.abc.Stream, head: bytes, rest: bytes) -> None:
         self._stream, self._head, self._rest = stream, head, rest
+        self.sends = WholeSends(stream, SEND_TIMEOUT_S)
         self._sending = trio.Lock()
-        self._cut = False
         self._goodbye = False
         """A Close frame went out: nothing may follow it."""
-        self.left: bytes | bytearray = b""
-        """The rest of what was posted: it goes out before anything else."""
         self.accepted = trio.Event()
         self.heard_at = trio.current_time()
         self.heard = trio.Event()
@@ -101,12 +98,8 @@ class Stream(trio.abc.HalfCloseableStream):
         return data
 
     def post(self, data: bytearray) -> bool:
-        """Send at once, where nothing is being sent; False: nothing of it went out. Somebody must send what is left."""
-        if self._cut or self._goodbye or self.left or self._sending.locked():
-            return False
-        taken = send_at_once(self._stream, data)
-        self.left = data[taken:] if taken else b""
-        return taken > 0
+        """As `WholeSends.post`; nothing behind a goodbye."""
+        return not self._goodbye and not self._sending.locked() and self.sends.post(data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         try:
@@ -114,16 +107,10 @@ class Stream(trio.abc.HalfCloseableStream):
         except trio.WouldBlock:
             await self._sending.acquire()
         try:
-            if self._cut or self._goodbye:
+            if self._goodbye:
                 raise trio.BrokenResourceError("an earlier send was the last one")
-            await trio.lowlevel.checkpoint_if_cancelled()  # so that only what has begun can be cut
-            self._cut, self._goodbye = True, data[:1] == CLOSE_FRAME
-            if self.left:
-                data, self.left = self.left + data, b""
-            if (taken := send_at_once(self._stream, data)) < len(data):
-                with trio.fail_after(SEND_TIMEOUT_S):
-                    await self._stream.send_all(memoryview(data)[taken:])
-            self._cut = False
+            await self.sends.send(data)
+            self._goodbye = data[:1] == CLOSE_FRAME
         except trio.TooSlowError:
             raise trio.BrokenResourceError("the peer takes no bytes") from None
         finally:
@@ -256,7 +243,7 @@ class Link:
 
     def _spoke(self) -> None:
         """The session has a word to send; one that closes is not waited for long."""
-        if self._idle and self._posted() and not self.stream.left:
+        if self._idle and self._posted() and not self.stream.sends.left:
             return
         self._idle = False
         self._word.set()
@@ -326,7 +313,7 @@ class Link:
     async def _next_word(self) -> Word:
         words = self.session.words
         while not words:
-            if self.stream.left:
+            if self.stream.sends.left:
                 await self.stream.send_all(b"")
                 continue
             self._word, self._idle = trio.Event(), True
