@@ -23,7 +23,7 @@ from gatewayd.ocpp.telling import TOLD_TIMEOUT_S
 from tests.journeys.agreement import unequal_books
 from tests.journeys.bad_upstream import ODDS, BadCentralSystem, HeardStream, Lines, UpstreamWeather
 from tests.journeys.bridge_judges import Bridging, Judges
-from tests.journeys.chaos import FASTEST_DISK, Broken, Chaos
+from tests.journeys.chaos import FASTEST_DISK, Broken, Chaos, told
 from tests.journeys.determined import determined
 from tests.journeys.life import connected_again_and_again, drivers
 from tests.journeys.plant import Plant
@@ -309,13 +309,7 @@ def main() -> int:
     """The log goes to build/; exit code 1 where something did not hold."""
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
     policy, seed = sys.argv[1], int(sys.argv[2])
-    chaos = run(policy, seed)
-    path = Path("build") / f"bridge-chaos-{policy}-{seed}.log"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(chaos.lines) + "\n", encoding="utf-8")
-    print(chaos)
-    print(f"log: {path}")
-    return 1 if chaos.complaints else 0
+    return told(run(policy, seed), Path("build") / f"bridge-chaos-{policy}-{seed}.log")
 
 
 if __name__ == "__main__":

@@ -62,8 +62,6 @@ class Case:
     centre_calls: set[str] = field(default_factory=set)
     centre_ids: set[int] = field(default_factory=set)
     """Of transactions, as the central system gave them."""
-    centre_answers: Counter[str] = field(default_factory=Counter)
-    """Ids of its Calls → how often the central system said an answer."""
     heard: dict[str, list[str]] = field(default_factory=dict)
     """Wire upstream → ids of the Calls that came there, each when it came anywhere first."""
     known: dict[str, None] = field(default_factory=dict)
@@ -175,8 +173,7 @@ class Downstream:
         case, unique_id = self.case, message[1]
         case.owed.pop(unique_id, None)
         case.answers[unique_id] += 1
-        often = 1 if self.all.buffered else case.centre_answers[unique_id]
-        if case.answers[unique_id] > often:
+        if case.answers[unique_id] > 1:
             self.all.complain(Bridging.once, f"{self.name}: {case.said.get(unique_id)} {unique_id} again: {text}")
         elif not self.all.buffered and text not in case.centre_texts:
             self.all.complain(Bridging.verbatim, f"{self.name} got {text}")
@@ -206,7 +203,6 @@ class Upstream:
         if message[0] == CALL:
             self.case.centre_calls.add(message[1])
         else:
-            self.case.centre_answers[message[1]] += 1
             if self.case.said.get(message[1]) == START and "transactionId" in message[2]:
                 self.case.centre_ids.add(message[2]["transactionId"])
             self.all.on_answer(self.case.name, frame.text)

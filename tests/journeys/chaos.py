@@ -309,17 +309,21 @@ async def _come_back(cp: ChargePoint, seconds: float) -> None:
     cp.come_back()
 
 
-def main() -> int:
-    """The log goes to build/chaos-SEED.log; exit code 1 where something did not hold."""
-    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else int.from_bytes(os.urandom(3), "big")
-    chaos = run(seed)
-    path = Path("build") / f"chaos-{seed}.log"
+def told(chaos: Chaos, path: Path) -> int:
+    """Prints what came of it and keeps its log there; exit code 1 where something did not hold."""
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(chaos.lines) + "\n", encoding="utf-8")
     print(chaos)
     print(f"log: {path}")
     return 1 if chaos.complaints else 0
+
+
+def main() -> int:
+    """The log goes to build/chaos-SEED.log; exit code 1 where something did not hold."""
+    logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
+    seed = int(sys.argv[1]) if len(sys.argv) > 1 else int.from_bytes(os.urandom(3), "big")
+    chaos = run(seed)
+    return told(chaos, Path("build") / f"chaos-{seed}.log")
 
 
 if __name__ == "__main__":
