@@ -133,16 +133,13 @@ class Gateway:
     async def run(self, say: Callable[[str], None], *, good: bool = True) -> None:
         """Bind everything, say where, say ready; then run until cancelled."""
         async with self.live():
+            await self._serve_at_start("modbus_tcp")
+            await self._serve_line()
+            # A first start makes keys, which takes the module seconds: no BMS waits for them.
             await self._certificates.look(self._config)
             self._services.start_soon(self._certificates.keep, lambda: self._config)
             for name in served.SERVED:
-                try:
-                    await self._serve(name)
-                except PortTaken as error:
-                    if not served.nobody_asked_for(name, self._config):
-                        raise
-                    log.warning("%s; choose another port, or -1 for none", error)
-            await self._serve_line()
+                await self._serve_at_start(name)
             await self._serve_programs()
             self._announce()
             self._stand_in(frozenset(entry.number for entry in self._config.charge_points))
@@ -209,6 +206,15 @@ class Gateway:
         sockets = sockets or bind(name, *wanted)
         self._ports[name] = sockets[0].getsockname()[1]
         await self._running.start(self._services, name, self._service(name, sockets), wanted)
+
+    async def _serve_at_start(self, name: str) -> None:
+        """As `_serve`; a port that nobody asked for may be somebody else's."""
+        try:
+            await self._serve(name)
+        except PortTaken as error:
+            if not served.nobody_asked_for(name, self._config):
+                raise
+            log.warning("%s; choose another port, or -1 for none", error)
 
     def _announce(self) -> None:
         announce(self._paths, self._ports, served.open_ports(self._config, self._ports))
