@@ -133,12 +133,13 @@ class Gateway:
     async def run(self, say: Callable[[str], None], *, good: bool = True) -> None:
         """Bind everything, say where, say ready; then run until cancelled."""
         async with self.live():
-            await self._serve_at_start("modbus_tcp")
+            modbus, *others = served.SERVED
+            await self._serve_at_start(modbus)
             await self._serve_line()
             # A first start makes keys, which takes the module seconds: no BMS waits for them.
             await self._certificates.look(self._config)
             self._services.start_soon(self._certificates.keep, lambda: self._config)
-            for name in served.SERVED:
+            for name in others:
                 await self._serve_at_start(name)
             await self._serve_programs()
             self._announce()

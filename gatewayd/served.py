@@ -63,7 +63,7 @@ SERVED: dict[str, Callable[[Config], tuple[str, int] | None]] = {
     "ocpp_tls": _ocpp_tls_place,
     "metrics": _metrics_place,
 }
-"""Service by its name in `ports.json` → where it listens, None = off."""
+"""Service by its name in `ports.json` → where it listens, None = off; in the order of starting, Modbus first."""
 
 
 def open_ports(config: Config, ports: Mapping[str, int | None]) -> dict[str, int]:

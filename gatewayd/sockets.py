@@ -55,3 +55,24 @@ class WholeSends:
             with trio.fail_after(self._timeout_s):
                 await self._stream.send_all(memoryview(data)[taken:])
         self._cut = False
+
+
+class Bell:
+    """Wakes the one task that writes to a peer."""
+
+    def __init__(self) -> None:
+        self._rung = trio.Event()
+        self.waited_for = False
+        """The writer waits, and nobody has rung: whoever has a word may post it."""
+
+    def ring(self) -> None:
+        self.waited_for = False
+        self._rung.set()
+
+    async def wait(self) -> None:
+        """Until it rings from now on."""
+        self._rung, self.waited_for = trio.Event(), True
+        try:
+            await self._rung.wait()
+        finally:
+            self.waited_for = False

@@ -26,7 +26,7 @@ from gatewayd.ocpp.handshake import Refused, Upgrade
 from gatewayd.ocpp.session import NO_ANSWER_CLOSE, Close, Send, SessionBug, Word
 from gatewayd.ocpp.upstream_place import Place
 from gatewayd.site.refusal import Cause
-from gatewayd.sockets import WholeSends, text_of_client
+from gatewayd.sockets import Bell, WholeSends, text_of_client
 
 log = logging.getLogger(__name__)
 
@@ -245,12 +245,10 @@ class Upstream:
     """The central system ended it, not the charge point."""
     hung: bool = False
     """It was given up because no answers came, however long that took."""
-    _word: trio.Event = field(default_factory=trio.Event)
+    _word: Bell = field(default_factory=Bell)
     _room: trio.Event = field(default_factory=trio.Event)
     _words: deque[Word] = field(default_factory=deque)
     """The bridge's, once it runs."""
-    _idle: bool = False
-    """The writer waits for a word."""
     _pings_open: int = 0
     _ponged: bool = False
 
@@ -263,14 +261,13 @@ class Upstream:
     def _spoke(self) -> None:
         """There is a word to send. If nothing else is, it goes out at once: two rounds of the loop less, and before the
         site looks at what was heard."""
-        if self._idle and len(self._words) == 1 and self.connection.closed is None:
+        if self._word.waited_for and len(self._words) == 1 and self.connection.closed is None:
             word = self._words[0]
             if isinstance(word, Send) and self.stream.sends.post(text_of_client(word.text)):
                 self._words.popleft()
                 if not self.stream.sends.left:
                     return
-        self._idle = False
-        self._word.set()
+        self._word.ring()
 
     async def run(self, bridge: Bridge, room: Callable[[], Awaitable[None]]) -> None:
         """Once joined, carry messages both ways until either side is gone; then both are. `room` waits until the
@@ -318,12 +315,8 @@ class Upstream:
                 while not words:
                     if self.stream.sends.left:
                         await self.stream.send_all(b"")
-                        continue
-                    self._word, self._idle = trio.Event(), True
-                    try:
+                    else:
                         await self._word.wait()
-                    finally:
-                        self._idle = False
                 if isinstance(word := words[0], Send):
                     words.popleft()
                     if len(words) <= WORDS_MAX // 2:

@@ -120,9 +120,8 @@ def _twin() -> str:
     card = Whole(BUILD / "card-twin", CARDS["b"])
     for name in ("root-a", "root-b"):
         flip(card.disk, name)
-    set_state(
-        card.disk, {**boot_state.NEW, "BOOT_A_LEFT": "1", "BOOT_B_LEFT": "1"}
-    )  # or it would take three times as long
+    # One try of each, or it would take three times as long.
+    set_state(card.disk, {**boot_state.NEW, "BOOT_A_LEFT": "1", "BOOT_B_LEFT": "1"})
     try:
         card.start()
         trio.run(card.serial)

@@ -21,7 +21,7 @@ from gatewayd.services.ocpp_listener.peer_log import PeerLog
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import QuirkBits
 from gatewayd.site.reading_pace import WAIT_MAX_S
-from gatewayd.sockets import WholeSends, text_of_server
+from gatewayd.sockets import Bell, WholeSends, text_of_server
 
 CLOSE_TIMEOUT_S = 2.0
 """For the last word, and then for a peer to take it and close; after that the socket is closed hard."""
@@ -172,13 +172,11 @@ class Link:
     goodbye: tuple[int, str] | None = None
     """Code and reason with which our own side ended it, if it did."""
     _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _word: trio.Event = field(default_factory=trio.Event)
-    """Set when the session has a new word."""
+    _word: Bell = field(default_factory=Bell)
+    """Rung when the session has a new word."""
     _room: trio.Event = field(default_factory=trio.Event)
     """Set when there is room for the answers to more messages."""
     _writing: bool = True
-    _idle: bool = False
-    """The writer waits for a word."""
     _challenge: trio.Event = field(default_factory=trio.Event)
     """Set when somebody wants to know whether this link lives."""
     _challenged_at: float | None = None
@@ -243,10 +241,9 @@ class Link:
 
     def _spoke(self) -> None:
         """The session has a word to send; one that closes is not waited for long."""
-        if self._idle and self._posted() and not self.stream.sends.left:
+        if self._word.waited_for and self._posted() and not self.stream.sends.left:
             return
-        self._idle = False
-        self._word.set()
+        self._word.ring()
         if self.session.closing:
             self._scope.deadline = min(self._scope.deadline, trio.current_time() + LAST_WORDS_S)
 
@@ -315,12 +312,8 @@ class Link:
         while not words:
             if self.stream.sends.left:
                 await self.stream.send_all(b"")
-                continue
-            self._word, self._idle = trio.Event(), True
-            try:
+            else:
                 await self._word.wait()
-            finally:
-                self._idle = False
         if len(words) <= WORDS_MAX // 2:
             self._room.set()
         return words.popleft()
