@@ -1,7 +1,8 @@
 """What systemd does for one of our services, as far as its unit file says so: start, watch, abort, start again.
 
-A service of Type=notify says READY=1, and WATCHDOG=1 within every WatchdogSec. Where it does not, systemd sends SIGABRT
-(and SIGCONT, so that one who was stopped hears it), after TimeoutStopSec SIGKILL, and RestartSec later it starts anew.
+A service of Type=notify says READY=1 within TimeoutStartSec, and WATCHDOG=1 within every WatchdogSec. Where it does
+not, systemd sends SIGABRT (and SIGCONT, so that one who was stopped hears it), after TimeoutStopSec SIGKILL, and
+RestartSec later it starts anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import trio
 
 from tests.rootfs.test_units import UNITS, Unit
 
+START_S = 90.0
+"""TimeoutStartSec where a unit file names none (systemd-system.conf, DefaultTimeoutStartSec)."""
 AS_SYSTEMD_STARTS_IT = 'WATCHDOG_PID=$$ exec "$@"'
 
 
@@ -28,6 +31,7 @@ class Supervisor:
         settings = Unit(UNITS / f"{unit}.service")
         assert settings["Type"] == ["notify"]
         assert settings["Restart"] == ["always"]
+        assert "TimeoutStartSec" not in settings
         self.watchdog_s, self.restart_s, self.stop_s = (
             float(settings[name][0]) for name in ("WatchdogSec", "RestartSec", "TimeoutStopSec")
         )
@@ -37,6 +41,7 @@ class Supervisor:
         self.process: trio.Process | None = None
         self.started = self.aborted = 0
         self.ready = trio.Event()
+        """That the present one is; it may serve some while before."""
 
     def logged(self) -> str:
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
@@ -69,6 +74,7 @@ class Supervisor:
                 with trio.CancelScope(shield=True):
                     self.process.kill()
                     await self.process.wait()
+            self.ready = trio.Event()
             await trio.sleep(self.restart_s)
 
     async def _watch(self, process: trio.Process, words: trio.socket.SocketType) -> None:
@@ -79,7 +85,7 @@ class Supervisor:
             nursery.cancel_scope.cancel()
 
     async def _hear(self, process: trio.Process, words: trio.socket.SocketType) -> None:
-        fed = trio.CancelScope()
+        fed = trio.CancelScope(deadline=trio.current_time() + START_S)
         with fed:
             while True:
                 said = (await words.recv(4096)).decode().splitlines()

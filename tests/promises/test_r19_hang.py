@@ -77,6 +77,7 @@ async def page_answers(port: int) -> None:
 
 async def back_after_s(service: Supervisor, hang: signal.Signals, answers: Callable[[], Awaitable[None]]) -> float:
     """Seconds from the hang to the first answer; inf where there is none within patience."""
+    await service.ready.wait()  # one that starts may answer already, but only its TimeoutStartSec looks after it
     assert service.process is not None
     await answers()
     process, began = service.process, trio.current_time()
