@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gatewayd import durable
 from gatewayd.backup import on_card
 from gatewayd.backup.container import FILE_MOST_BYTES, BadBackup, Cause, unseal
 from gatewayd.state_directory import restored_from
-from gatewayd.web import durable
 from gatewayd.web.judged_backup import Judged, judged
 from hal import backup
 from hal.backup import BadArchive

@@ -1,30 +1,31 @@
 """The certificates of this gateway: its own authority, what it shows on its TLS listener, and whom it believes there.
 
 Made on the first start, renewed before they expire, replaced by the user's own where those are configured
-(interface.md, [ocpp.tls]; ocpp.md, Security). Files and arithmetic, so in a thread.
+(interface.md, [ocpp.tls]; ocpp.md, Security). What needs the authority's key or a look into a certificate is done by a
+program of its own (certify.py), and only when something is due or asked: the rest are files, looked at in a thread.
 """
 
 from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import trio
-from cryptography import x509
 
+from gatewayd import certify, durable
+from gatewayd.certify import UNUSABLE
 from gatewayd.config_tables import Config, OcppTls, OcppUpstream
 from gatewayd.services import tls
-from gatewayd.services.authority import Authority, write_atomically
 from gatewayd.services.own_names import own_names, usable
 from gatewayd.services.tls import UnusableCertificate
-from gatewayd.site.certificate import Signed, UnusableRequest
+from gatewayd.site.certificate import Signed
 from gatewayd.site.model import Site
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ CERTIFIED = 3
 """The security profile that is shown by a certificate."""
 AUTHORITY, CERTIFICATE, PAGE, EXPIRES = "authority", "certificate", "page_certificate", "certificate_expires"
 """What may be missing, or soon will be, by its name among the site's troubles."""
-WARNED_BEFORE = timedelta(days=30)
+WARNED_BEFORE_S = 30 * 86400.0
 """The user's own certificate is renewed by people: an authority of a site may take weeks."""
 
 
@@ -43,6 +44,10 @@ PAGE_FILE, PAGE_MODE = "page.pem", 0o640
 """Key and chain for the page's HTTPS, beside the sockets: for the page's group, and gone with the power."""
 SITE_FILE = "page-site.pem"
 """The same of the user's own authority, where there is one: for browsers that call the page by a name in it."""
+
+NONE_WANTED = certify.Standing()
+OWN_FILES = tuple(f"{who}.{kind}" for who in ("authority", "server", "page") for kind in ("pem", "key"))
+"""Where one of them changes, somebody looks whether they still belong together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,18 @@ class Certificates:
         site: Site,
         show: Callable[[ssl.SSLContext | None], None],
         run: Path | None = None,
+        certify_by: Callable[[certify.Wish], certify.Answer] = certify.in_a_process,
     ) -> None:
         """`show` hears what the TLS listener is to use; None: there is nothing that it could. `run`: where the page
-        finds its own; None: it has none."""
+        finds its own; None: it has none. `certify_by`: who does the work, certify.done or in a process of its own."""
         self._directory, self._site, self._show, self._run = directory, site, show, run
-        self._authority: Authority | None = None
+        self._certify = certify_by
         self._made_as: tuple[str, str] | None = None
+        """The gateway's name and the authority's kind of key, while there is one that can be used."""
+        self._stood: object = None
+        self._standing = NONE_WANTED
+        """What the last look at them gave, and at what it looked; None: it is to look again."""
+        self._asked: list[tuple[certify.Check | certify.Sign, Callable[[Signed | str], None]]] = []
         self._shown: _Shown | None = None
         self.context: ssl.SSLContext | None = None
         """For the TLS listener; None while there is none, or nothing that it could show."""
@@ -78,15 +89,17 @@ class Certificates:
         self.until: float | None = None
         """When the user's own certificate ends, seconds since 1970; None: there is none."""
         self._one_at_a_time = trio.Lock()
-        self._changed = trio.Event()
+        self._bell = trio.Event()
+        """Somebody asked."""
 
     async def keep(self, config: Callable[[], Config]) -> None:
-        """Look again every minute, and when a charge point got a certificate."""
+        """Answer charge points; look again every minute, and when one of them got a certificate."""
         while True:
-            with trio.move_on_after(LOOK_AGAIN_S):
-                await self._changed.wait()
-            self._changed = trio.Event()
-            await self.look(config())
+            with trio.move_on_after(LOOK_AGAIN_S) as waiting:
+                await self._bell.wait()
+            self._bell = trio.Event()
+            if waiting.cancelled_caught or await self._answer():
+                await self.look(config())
 
     async def look(self, config: Config) -> None:
         """`refresh`, and tell everybody."""
@@ -98,20 +111,15 @@ class Certificates:
             for name in (AUTHORITY, CERTIFICATE, PAGE, EXPIRES):
                 site.trouble(name, there=name in self.troubles)
             site.certificate_until = self.until
-            site.signer = self if self._authority is not None else None
+            site.signer = self if self._made_as is not None else None
 
     def refresh(self, config: Config, epoch: float, *, ask: bool = False) -> None:
         """Make what is missing, renew what is due, read what changed. What cannot be had is logged once and stands in
         `troubles`; what served until then goes on serving. `ask`: charge points have certificates of our authority, so
         they are asked for them even where nothing requires it."""
-        now = datetime.fromtimestamp(epoch, UTC)
+        self._renew(config, epoch)
         try:
-            self._open_authority(config, now)
-            self._trouble(AUTHORITY, "")
-        except (OSError, ValueError) as error:
-            self._trouble(AUTHORITY, f"the gateway's own authority cannot be used: {error}")
-        try:
-            shown = self._to_show(config, now, ask) if config.ocpp.tls.port >= 0 else None
+            shown = self._to_show(config, ask) if config.ocpp.tls.port >= 0 else None
             if shown != self._shown:
                 self.context = None if shown is None else _context(shown)
                 self._shown = shown
@@ -119,32 +127,61 @@ class Certificates:
         except (OSError, UnusableCertificate) as error:
             self._trouble(CERTIFICATE, str(error))
         try:
-            self._publish_page(config, now)
-            self._publish_brought(config, now)
+            self._publish_page(config)
+            self._publish_brought(config, epoch)
             self._trouble(PAGE, "")
         except OSError as error:
             self._trouble(PAGE, f"the page's certificate cannot be published: {error}")
 
-    def _publish_page(self, config: Config, now: datetime) -> None:
-        """Written only when it is another: the page looks at the file to notice."""
-        if self._run is None or self._authority is None or config.web.port < 0:
+    def _renew(self, config: Config, epoch: float) -> None:
+        """Have made what is missing and renewed what is due; nobody is troubled while the last look still stands."""
+        wish = self._wish(config, epoch, [_renewal(config, page=self._run is not None)])
+        looks_at = wish.name, wish.key_type, wish.tasks, self._files()
+        if looks_at == self._stood and self._standing.begins <= epoch < self._standing.ends:
             return
-        called = [*_names(config, config.web.host), *config.web.names]
-        issued = self._authority.server(called, now=now, who="page")
-        self._publish(self._run / PAGE_FILE, issued.key + issued.certificate)
+        self._stood = None
+        try:
+            answer = self._certify(wish)
+        except OSError as error:
+            answer = certify.Answer(str(error), [])
+        self._trouble(AUTHORITY, f"{UNUSABLE}: {answer.fault}" if answer.fault else "")
+        self._made_as = None if answer.fault else (wish.name, wish.key_type)
+        self._standing = next((each for each in answer.results if isinstance(each, certify.Standing)), NONE_WANTED)
+        if not (answer.fault or self._standing.server_fault or self._standing.page_fault):
+            self._stood = (*looks_at[:-1], self._files())
 
-    def _publish_brought(self, config: Config, now: datetime) -> None:
+    def _wish(self, config: Config, epoch: float, tasks: list[certify.Task]) -> certify.Wish:
+        return certify.Wish(str(self._directory), config.gateway.name, config.ocpp.tls.key_type, epoch, tasks)
+
+    def _files(self) -> list[tuple[int, int, int] | None]:
+        """What tells that one of them is another than before."""
+        return [_mark(self._directory / name) for name in OWN_FILES]
+
+    def _own(self, who: str, fault: str) -> tuple[str, str]:
+        """Chain and key of `server` or `page`, PEM. Raises OSError, also with what kept them from being renewed."""
+        if fault:
+            raise OSError(fault)
+        certificate, key = ((self._directory / f"{who}.{kind}").read_text("ascii") for kind in ("pem", "key"))
+        return certificate, key
+
+    def _publish_page(self, config: Config) -> None:
+        """Written only when it is another: the page looks at the file to notice."""
+        if self._run is not None and self._made_as is not None and config.web.port >= 0:
+            certificate, key = self._own("page", self._standing.page_fault)
+            self._publish(self._run / PAGE_FILE, key + certificate)
+
+    def _publish_brought(self, config: Config, epoch: float) -> None:
         """The user's own certificate: for the page while it is good, and said in time that it ends."""
         try:
             brought = _configured(config.ocpp.tls)
         except UnusableCertificate:  # said where charge points should see it
             return
-        ends = _ends(brought.certificate)
-        self.until = None if ends is None else ends.timestamp()
-        soon = ends is not None and now > ends - WARNED_BEFORE
-        self._trouble(EXPIRES, f"the certificate of your own authority ends on {ends:%Y-%m-%d}" if soon else "")
+        self.until = self._standing.brought_ends
+        soon = self.until is not None and epoch > self.until - WARNED_BEFORE_S
+        day = f"{datetime.fromtimestamp(self.until or 0, UTC):%Y-%m-%d}"
+        self._trouble(EXPIRES, f"the certificate of your own authority ends on {day}" if soon else "")
         if self._run is not None and config.web.port >= 0:
-            good = ends is not None and now < ends
+            good = self.until is not None and epoch < self.until
             self._publish(self._run / SITE_FILE, f"{brought.key}\n{brought.certificate}" if good else "")
 
     def _publish(self, file: Path, text: str) -> None:
@@ -152,25 +189,20 @@ class Certificates:
             file.unlink(missing_ok=True)
         elif not file.exists() or file.read_text(encoding="ascii") != text:
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, text, PAGE_MODE)
+            durable.write(file, text.encode("ascii"), PAGE_MODE)
 
-    def _open_authority(self, config: Config, now: datetime) -> None:
-        wanted = config.gateway.name, config.ocpp.tls.key_type
-        if wanted != self._made_as:
-            self._authority = Authority(self._directory, *wanted, now=now)
-            self._made_as = wanted
-
-    def _to_show(self, config: Config, now: datetime, ask: bool) -> _Shown:
-        shown, own = _configured(config.ocpp.tls), self._authority
+    def _to_show(self, config: Config, ask: bool) -> _Shown:
+        shown, usable_authority = _configured(config.ocpp.tls), self._made_as is not None
         ask |= shown.required or any(entry.min_security_profile == CERTIFIED for entry in config.charge_points)
-        if own is not None and ask:
-            shown = replace(shown, client_roots=f"{shown.client_roots}\n{own.certificate}".strip())
+        if usable_authority and ask:
+            own = (self._directory / "authority.pem").read_text("ascii")
+            shown = replace(shown, client_roots=f"{shown.client_roots}\n{own}".strip())
         if shown.certificate:
             return shown
-        if own is None:
+        if not usable_authority:
             raise UnusableCertificate("ocpp.tls.certificate", "without an authority the gateway has none to show")
-        issued = own.server(_names(config, config.ocpp.host), now=now)
-        return replace(shown, certificate=issued.certificate, key=issued.key)
+        certificate, key = self._own("server", self._standing.server_fault)
+        return replace(shown, certificate=certificate, key=key)
 
     def _trouble(self, name: str, why: str) -> None:
         if why and why != self.troubles.get(name):
@@ -183,32 +215,45 @@ class Certificates:
     async def signing_request(self, config: Config, name: str) -> dict[str, Any]:
         """For somebody else's authority: `request` (PEM) for the server's key, for all `names` of this gateway and for
         `name`, and where the `key` lies, as the configuration may name it. Raises OSError, ValueError."""
-        if self._authority is None:
-            raise ValueError("the gateway's own authority cannot be used")
         known, more = _names(config, config.ocpp.host), usable([name.lower()] if name else [])
         if name and not more:
             raise ValueError(f"{name} is no name of a host")
+        wish = self._wish(config, self._site.epoch, [certify.MakeRequest(sorted({*known, *more}))])
         async with self._one_at_a_time:
-            request = await trio.to_thread.run_sync(self._authority.request, {*known, *more})
+            (result,) = (await trio.to_thread.run_sync(self._certify, wish)).results
+        if not isinstance(result, certify.Certified):
+            raise ValueError(_why(result))
         key = self._directory.absolute() / "server.key"
-        return {"request": request, "names": sorted(known), "key": str(key)}
+        return {"request": result.pem, "names": sorted(known), "key": str(key)}
 
     # --- for charge points ------------------------------------------------------------------------------------
 
-    def check(self, request: str, identity: str) -> None:
-        """Raises UnusableRequest for a request (PEM) that cannot be signed for this identity."""
-        self._present_authority().check(request, identity)
+    def check(self, request: str, identity: str, heard: Callable[[str], None]) -> None:
+        self._ask(certify.Check(request, identity), lambda came: heard(came if isinstance(came, str) else ""))
 
-    def sign(self, request: str, identity: str, epoch: float) -> Signed:
-        """Raises UnusableRequest."""
-        signed = self._present_authority().sign(request, identity, now=datetime.fromtimestamp(epoch, UTC))
-        self._changed.set()
-        return signed
+    def sign(self, request: str, identity: str, heard: Callable[[Signed | str], None]) -> None:
+        self._ask(certify.Sign(request, identity), heard)
 
-    def _present_authority(self) -> Authority:
-        if self._authority is None:
-            raise UnusableRequest("the gateway's own authority cannot be used")
-        return self._authority
+    def _ask(self, task: certify.Check | certify.Sign, heard: Callable[[Signed | str], None]) -> None:
+        self._asked.append((task, heard))
+        self._bell.set()
+
+    async def _answer(self) -> bool:
+        """All who asked, with one start of the program; they ask five times a minute at most. Whether one of them got
+        a certificate."""
+        asked, self._asked = self._asked, []
+        results: Sequence[certify.Result] = [certify.Unusable(UNUSABLE)] * len(asked)
+        async with self._one_at_a_time:
+            if self._made_as is not None:
+                tasks: list[certify.Task] = [task for task, _ in asked]
+                wish = certify.Wish(str(self._directory), *self._made_as, self._site.epoch, tasks)
+                try:
+                    results = (await trio.to_thread.run_sync(self._certify, wish)).results
+                except OSError as error:
+                    log.error("%s: %s", UNUSABLE, error)
+        for (_, heard), result in zip(asked, results, strict=True):
+            heard(Signed(result.pem, result.until) if isinstance(result, certify.Certified) else _why(result))
+        return any(isinstance(result, certify.Certified) and result.pem for result in results)
 
 
 def _names(config: Config, host: str) -> list[str]:
@@ -223,12 +268,31 @@ def _configured(table: OcppTls) -> _Shown:
     return _Shown(certificate, key, roots, bool(table.client_ca))
 
 
-def _ends(chain: str) -> datetime | None:
-    """When the first of its certificates ends; None where none can be read."""
+def _renewal(config: Config, *, page: bool) -> certify.Renew:
+    """What is wanted of our own authority, and what of the user's is to be looked at."""
     try:
-        return min(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(chain.encode("ascii")))
-    except ValueError:
+        brought = _configured(config.ocpp.tls).certificate
+    except UnusableCertificate:
+        brought = ""
+    ours = config.ocpp.tls.port >= 0 and not config.ocpp.tls.certificate
+    called = [*_names(config, config.web.host), *config.web.names]
+    return certify.Renew(
+        _names(config, config.ocpp.host) if ours else [],
+        sorted(set(called)) if page and config.web.port >= 0 else [],
+        brought,
+    )
+
+
+def _why(result: certify.Result) -> str:
+    return result.why if isinstance(result, certify.Unusable) else UNUSABLE
+
+
+def _mark(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
         return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _context(shown: _Shown) -> ssl.SSLContext:

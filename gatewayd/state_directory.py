@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatewayd import durable
 from gatewayd.backup import RESTORED
 from gatewayd.config import ConfigError, parse
 from gatewayd.config_tables import Config
@@ -81,13 +82,7 @@ def keep_good(paths: Paths, config: Config) -> None:
             return
         if parse(text, str(paths.config)) != config:  # it was edited since it was read
             return
-        new = paths.last_good.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, GOOD_MODE), "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, paths.last_good)
+        durable.write(paths.last_good, text, GOOD_MODE)
     except (OSError, ConfigError) as error:
         log.warning("%s is not kept: %s", paths.last_good, error)
 

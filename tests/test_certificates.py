@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import ssl
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gatewayd import config
 from gatewayd.certificates import AUTHORITY, CERTIFICATE, EXPIRES, PAGE, Certificates, faults, upstream_context
+from gatewayd.certify import (
+    UNUSABLE,
+    Answer,
+    Certified,
+    MakeRequest,
+    Renew,
+    Standing,
+    Unusable,
+    Wish,
+    done,
+    in_a_process,
+)  # fmt: skip
 from gatewayd.services.authority import SERVER_LIFE
 from gatewayd.services.tls import UnusableCertificate
+from gatewayd.site.certificate import Signed
 from gatewayd.site.codes import GatewayState
 from gatewayd.site.model import Site
 from tests.services.ocpp_peer import EPOCH, Peer, basic, request
 from tests.services.secure_daemon import PORTS, TLS, Daemon, daemon
 from tests.services.secure_plant import HOST, Papers, certify, client, pem
+from tests.services.test_authority import request as signing_request
 
 CP = '[[charge_point]]\nnumber = 1\nidentity = "CP001"\n'
 OWN = trustme.CA()
@@ -42,7 +59,7 @@ def names(certificate: x509.Certificate) -> list[str]:
 
 
 def certificates(state: Path) -> Certificates:
-    return Certificates(state, Site(), lambda context: None)
+    return Certificates(state, Site(), lambda context: None, certify_by=done)
 
 
 class TestOfThePage:
@@ -50,7 +67,7 @@ class TestOfThePage:
 
     def made(self, folder: Path, toml: str = TOML) -> tuple[Certificates, Path]:
         (folder / "state").mkdir(exist_ok=True)
-        found = Certificates(folder / "state", Site(), lambda context: None, folder / "run")
+        found = Certificates(folder / "state", Site(), lambda context: None, folder / "run", done)
         found.refresh(config.parse(toml, "c.toml"), EPOCH)
         return found, folder / "run" / "page.pem"
 
@@ -103,7 +120,7 @@ class TestTheEndOfTheUsers:
         ("before_s", "warned", "shown"), [(31 * DAY_S, False, True), (29 * DAY_S, True, True), (-60, True, False)]
     )
     def test_its_end_is_told_in_time(self, tmp_path: Path, before_s: float, warned: bool, shown: bool) -> None:
-        made = Certificates(tmp_path, Site(), lambda context: None, tmp_path / "run")
+        made = Certificates(tmp_path, Site(), lambda context: None, tmp_path / "run", done)
         made.refresh(config.parse(self.TOML, "c.toml"), self.ENDS - before_s)
         assert (EXPIRES in made.troubles) is warned
         assert made.until == self.ENDS
@@ -111,7 +128,7 @@ class TestTheEndOfTheUsers:
 
     async def test_the_site_knows_it_until_it_is_taken_away(self, tmp_path: Path) -> None:
         site = Site()
-        made = Certificates(tmp_path, site, lambda context: None, tmp_path / "run")
+        made = Certificates(tmp_path, site, lambda context: None, tmp_path / "run", done)
         await made.look(config.parse(self.TOML, "c.toml"))
         assert site.certificate_until == self.ENDS
         await made.look(config.parse("", "c.toml"))
@@ -190,6 +207,109 @@ class TestOfItsOwn:
         made.refresh(parsed, EPOCH + 300 * DAY_S)
         assert set(made.troubles) == {CERTIFICATE}
         assert made.context is context
+
+
+def csr(name: str) -> str:
+    return signing_request(name, ec.generate_private_key(ec.SECP256R1()))
+
+
+class Counted:
+    """Does the work, and counts; or cannot."""
+
+    def __init__(self) -> None:
+        self.wishes: list[Wish] = []
+        self.fails = False
+
+    def __call__(self, wish: Wish) -> Answer:
+        self.wishes.append(wish)
+        if self.fails:
+            raise OSError("its program failed")
+        return done(wish)
+
+
+class TestTheProgram:
+    def made(self, folder: Path) -> tuple[Certificates, Counted]:
+        counted = Counted()
+        return Certificates(folder, Site(), lambda context: None, certify_by=counted), counted
+
+    def test_does_in_a_process_of_its_own_what_it_does_here(self, tmp_path: Path) -> None:
+        wish = Wish(str(tmp_path), "kit", "ec", EPOCH, [Renew([HOST], [], PAPERS.certificate), MakeRequest([HOST])])
+        first = in_a_process(wish)
+        assert first.results[0] == done(wish).results[0]
+        standing, request = first.results
+        assert isinstance(standing, Standing)
+        assert standing.begins <= EPOCH < standing.ends
+        assert isinstance(request, Certified)
+        assert x509.load_pem_x509_csr(request.pem.encode()).is_signature_valid
+        assert certify_with_damaged(tmp_path).results == [Unusable(UNUSABLE)]
+
+    def test_that_cannot_be_run_says_why(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.executable", "/bin/false")
+        with pytest.raises(OSError, match=r"its program failed: Command .* returned non-zero exit status 1"):
+            in_a_process(Wish(str(tmp_path), "kit", "ec", EPOCH, []))
+
+    def test_is_started_only_where_something_is_due(self, tmp_path: Path) -> None:
+        parsed, (made, counted) = config.parse(TLS, "c.toml"), self.made(tmp_path)
+        for day in range(30):
+            made.refresh(parsed, EPOCH + day * DAY_S)
+        assert len(counted.wishes) == 1
+        made.refresh(config.parse('[gateway]\nname = "other"\n' + TLS, "c.toml"), EPOCH)
+        assert len(counted.wishes) == 2
+        (tmp_path / "server.pem").unlink()
+        for _ in range(2):
+            made.refresh(config.parse('[gateway]\nname = "other"\n' + TLS, "c.toml"), EPOCH)
+        assert len(counted.wishes) == 3
+        assert (tmp_path / "server.pem").exists()
+
+    def test_is_started_again_until_it_succeeds(self, tmp_path: Path) -> None:
+        parsed, (made, counted) = config.parse(TLS, "c.toml"), self.made(tmp_path)
+        made.refresh(parsed, EPOCH)
+        (tmp_path / "server.pem").unlink()
+        context, counted.fails = made.context, True
+        for tries in (2, 3):
+            made.refresh(parsed, EPOCH)
+            assert len(counted.wishes) == tries
+        assert made.troubles[AUTHORITY] == f"{UNUSABLE}: its program failed"
+        assert made.context is context
+        counted.fails = False
+        made.refresh(parsed, EPOCH)
+        assert made.troubles == {}
+
+    async def test_signs_for_all_who_asked_at_once(self, tmp_path: Path) -> None:
+        parsed, (made, counted) = config.parse(TLS, "c.toml"), self.made(tmp_path)
+        await made.look(parsed)
+        signed: list[Signed | str] = []
+        last = trio.Event()
+        async with trio.open_nursery() as nursery:
+            for name in ("CP001", "CP002"):
+                made.sign(csr("CP001"), name, signed.append)
+            made.check(csr("CP001"), "CP001", lambda why: last.set() if not why else None)
+            nursery.start_soon(made.keep, lambda: parsed)
+            await last.wait()
+            nursery.cancel_scope.cancel()
+        assert isinstance(signed[0], Signed)
+        assert signed[1] == "its common name is 'CP001', not 'CP002'"
+        assert len(counted.wishes) == 2
+
+    async def test_that_fails_signs_for_nobody(self, tmp_path: Path) -> None:
+        parsed, (made, counted) = config.parse(TLS, "c.toml"), self.made(tmp_path)
+        await made.look(parsed)
+        counted.fails, refused = True, trio.Event()
+        async with trio.open_nursery() as nursery:
+            made.sign(csr("CP001"), "CP001", lambda signed: refused.set() if signed == UNUSABLE else None)
+            nursery.start_soon(made.keep, lambda: parsed)
+            await refused.wait()
+            nursery.cancel_scope.cancel()
+
+    def test_its_library_is_not_in_the_gateway(self) -> None:
+        """It would be a fifth of its memory, and the authority's key would be where the network comes in."""
+        code = "import sys, gatewayd.__main__; raise SystemExit('cryptography' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def certify_with_damaged(folder: Path) -> Answer:
+    (folder / "authority.key").write_text("damaged")
+    return done(Wish(str(folder), "kit", "ec", EPOCH, [MakeRequest([HOST])]))
 
 
 class TestOfTheUsers:

@@ -71,7 +71,7 @@ class Bridge(Session):
 
     def closed(self, now: float) -> None:
         """The charge point is gone, so its place upstream is given up."""
-        if not self._open:
+        if not self.is_open:
             return
         if self.charge_point.link is self:
             self.charge_point.upstream = False
@@ -85,7 +85,7 @@ class Bridge(Session):
 
     def upstream_received(self, text: str | bytes, now: float) -> None:
         """A message of the central system. Whatever it holds, this never raises for it."""
-        if not self._open:
+        if not self.is_open:
             return
         self.charge_point.bank.site.advance(now)
         frame = frames.parse(text)
@@ -117,7 +117,7 @@ class Bridge(Session):
             cp.upstream = False
             cp.touch()
             cp.bank.site.touch()
-        if self._open:
+        if self.is_open:
             self.close(GOING_AWAY, "central system gone")
 
     # --- from the charge point ------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class Bridge(Session):
         """No BootNotification, and none that still waits for its answer. Nothing is asked of it for that."""
         cp = self.charge_point
         boots = any(action == BOOT for action, _ in self.said.values())
-        if self._open and cp.link_state is LinkState.open and not boots:
+        if self.is_open and cp.link_state is LinkState.open and not boots:
             cp.note_quirk(QuirkBits.no_boot_notification)
             self.register(now)
 

@@ -83,7 +83,7 @@ class BufferedBridge(TellingBridge):
     def upstream_opened(self, now: float) -> None:
         """The central system is there. If it was away, it is told how things stand, whatever it knew, then what it
         missed; a charge point that said nothing yet may boot first."""
-        if not self._open:
+        if not self.is_open:
             return
         cp = self.charge_point
         cp.bank.site.advance(now)
@@ -103,7 +103,7 @@ class BufferedBridge(TellingBridge):
             self._take_back()
             Bridge.upstream_closed(self, now)
             return
-        if not self._open:
+        if not self.is_open:
             return
         cp.upstream = False
         cp.touch()
@@ -130,7 +130,7 @@ class BufferedBridge(TellingBridge):
 
     def upstream_received(self, text: str | bytes, now: float) -> None:
         """A message of the central system; its answers to what it missed go no further."""
-        if not self._open:
+        if not self.is_open:
             return
         frame = frames.parse(text)
         if isinstance(frame, frames.Call):
@@ -318,7 +318,7 @@ class BufferedBridge(TellingBridge):
         """Answer, after what the central system missed is as durable as the rest."""
         call, text, about = self.here.pop(call_id, (None, "", ""))
         cp, now = self.charge_point, self.charge_point.bank.site.now
-        if call is None or not self._open:
+        if call is None or not self.is_open:
             return
         journal = cp.bank.site.journal
         if call_id in self.unsure:

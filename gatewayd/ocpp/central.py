@@ -36,7 +36,9 @@ class Inbound(Said):
         self.session.reply(self.id, payload, durable, withheld=withheld)
 
     def ask(self, request: Request, decided: Callable[[Verdict], None]) -> None:
-        """Put this to the BMS; withdrawn if the connection closes first."""
+        """Put this to the BMS; withdrawn if the connection closes first, or has closed meanwhile."""
+        if not self.session.is_open:
+            return
         asked = self.session.asked
 
         def reply(verdict: Verdict) -> None:

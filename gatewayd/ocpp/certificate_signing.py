@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gatewayd.ocpp import schema_security as security
 from gatewayd.site import kept
-from gatewayd.site.certificate import UnusableRequest
+from gatewayd.site.certificate import Signed
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import (
     CommandCode,
@@ -51,26 +51,29 @@ def sign_certificate(call: Inbound, request: security.SignCertificate) -> None:
         call.reply(security.SignCertificateAnswer("Rejected"))
         return
     cp.certificate_requests = [*looked_at, call.now][-LOOKED_AT_MAX:]
-    why = _objection(cp, request.csr) or ("" if asks else _distrust(cp))
-    if why:
-        log.warning("%s: no certificate for it: %s", cp.name, why)
-        call.reply(security.SignCertificateAnswer("Rejected"))
-    elif asks:
-        asked = Request(RequestType.SignCertificate, timestamp=call.epoch, text=request.csr)
-        call.ask(asked, lambda verdict: _decided(call, request.csr, verdict))
+    if not asks:
+        why = _distrust(cp)
+        if why:
+            _rejected(call, why)
+        else:
+            _decided(call, request.csr, Verdict(ResponseStatus.Accepted))
+    elif cp.bank.site.signer is None:  # whoever decides has one
+        _ask(call, request.csr)
     else:
-        _decided(call, request.csr, Verdict(ResponseStatus.Accepted))
+        cp.bank.site.signer.check(
+            request.csr, cp.name, lambda why: _rejected(call, why) if why else _ask(call, request.csr)
+        )
 
 
-def _objection(cp: ChargePoint, csr: str) -> str:
-    """Why our authority would not sign this; "" if it would, or if we have none."""
-    signer = cp.bank.site.signer
-    try:
-        if signer is not None:
-            signer.check(csr, cp.name)
-    except UnusableRequest as error:
-        return str(error)
-    return ""
+def _ask(call: Inbound, csr: str) -> None:
+    """The BMS; not about what our authority would not sign."""
+    asked = Request(RequestType.SignCertificate, timestamp=call.epoch, text=csr)
+    call.ask(asked, lambda verdict: _decided(call, csr, verdict))
+
+
+def _rejected(call: Inbound, why: str) -> None:
+    log.warning("%s: no certificate for it: %s", call.charge_point.name, why)
+    call.reply(security.SignCertificateAnswer("Rejected"))
 
 
 def _distrust(cp: ChargePoint) -> str:
@@ -83,19 +86,22 @@ def _distrust(cp: ChargePoint) -> str:
 
 
 def _decided(call: Inbound, csr: str, verdict: Verdict) -> None:
-    cp, status = call.charge_point, verdict.status
-    signer, signed = cp.bank.site.signer, None
-    if status is ResponseStatus.Accepted and signer is not None:
-        try:
-            signed = signer.sign(csr, cp.name, call.epoch)
-        except UnusableRequest as error:
-            log.warning("%s: no certificate for it: %s", cp.name, error)
-            status = ResponseStatus.Rejected
-    call.reply(security.SignCertificateAnswer(status.name), cp.bank.site.journal.written)
-    if signed is not None:
-        cp.signed_chain, cp.certificate_until = signed.chain, signed.until
-        kept.keep(cp)
-        registered(cp, cp.bank.site.now)
+    site = call.charge_point.bank.site
+    if verdict.status is ResponseStatus.Accepted and site.signer is not None:
+        site.signer.sign(csr, call.charge_point.name, lambda signed: _signed(call, signed))
+    else:
+        call.reply(security.SignCertificateAnswer(verdict.status.name), site.journal.written)
+
+
+def _signed(call: Inbound, signed: Signed | str) -> None:
+    cp = call.charge_point
+    if isinstance(signed, str):
+        _rejected(call, signed)
+        return
+    call.reply(security.SignCertificateAnswer("Accepted"), cp.bank.site.journal.written)
+    cp.signed_chain, cp.certificate_until = signed.chain, signed.until
+    kept.keep(cp)
+    registered(cp, cp.bank.site.now)
 
 
 def registered(cp: ChargePoint, now: float) -> None:

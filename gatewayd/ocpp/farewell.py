@@ -27,7 +27,7 @@ class Farewell(TellingBridge):
     def upstream_opened(self, now: float) -> None:
         cp = self.charge_point
         cp.bank.site.advance(now)
-        self._open = self._heard = True
+        self.is_open = self._heard = True
         cp.standing.unheard &= {BOOT}  # how it stands now is no business of this central system
         if BOOT in cp.standing.texts:
             cp.standing.unheard.add(BOOT)
@@ -46,7 +46,7 @@ class Farewell(TellingBridge):
 
     def upstream_closed(self, now: float) -> None:
         self.charge_point.bank.site.advance(now)
-        self._open = False
+        self.is_open = False
         self._telling_ends()
         self.upstream_words.clear()
 

@@ -103,7 +103,7 @@ class Session:
     _unanswered: int = 0
     _faults: int = 0
     _heard: bool = False
-    _open: bool = False
+    is_open: bool = False
 
     # --- the edge's side ------------------------------------------------------------------------------------
 
@@ -122,14 +122,14 @@ class Session:
             quirks = cp.quirk_profile
             self.call_timeout_s = quirks.call_timeout_s or self.call_timeout_s
             self.heartbeat_interval_s = quirks.heartbeat_interval_s or self.heartbeat_interval_s
-        self._open = True
+        self.is_open = True
         cp.touch_all()
 
     def closed(self, now: float) -> None:
         """The WebSocket is gone: what was in flight is lost, what waits cannot go. A newer link stays untouched."""
-        if not self._open:
+        if not self.is_open:
             return
-        self._open = False
+        self.is_open = False
         cp = self.charge_point
         cp.bank.site.advance(now)
         for request in self.asked:
@@ -153,7 +153,7 @@ class Session:
 
     def received(self, text: str | bytes, now: float) -> None:
         """A message came. Whatever it holds, this never raises for it."""
-        if not self._open:
+        if not self.is_open:
             return
         self.heard(now)
         self.charge_point.message_at = now
@@ -277,7 +277,7 @@ class Session:
 
     def reply(self, call_id: str, payload: Payload, durable: int = 0, *, withheld: bool = False) -> None:
         """Answer a Call of the charge point; nothing if the link is gone meanwhile."""
-        if self._open:
+        if self.is_open:
             self._send(frames.call_result(call_id, schema.encode(payload)), durable, withheld=withheld)
 
     def _send(self, text: str | bytes, durable: int = 0, *, withheld: bool = False) -> None:
@@ -302,7 +302,7 @@ class Session:
     def _came_back(self, now: float) -> None:
         """The first message was heard, and no BootNotification followed: the charge point came back without one."""
         cp = self.charge_point
-        if not self._open or cp.registered:
+        if not self.is_open or cp.registered:
             return
         cp.note_quirk(QuirkBits.no_boot_notification)
         self.register(now)
@@ -334,7 +334,7 @@ class Session:
 
     def _pump(self, now: float) -> None:
         """Send the next command unless a Call is open."""
-        while self.open_call is None and self.waiting and self._open and not self.closing:
+        while self.open_call is None and self.waiting and self.is_open and not self.closing:
             slot = self._next_due(now)
             if slot is None:
                 return

@@ -283,7 +283,7 @@ class TellingBridge(Bridge):
 
     def _tell_again(self, now: float) -> None:
         self._take_up()
-        if self._open:
+        if self.is_open:
             self._go_on(now)
 
     # --- when -----------------------------------------------------------------------------------------------

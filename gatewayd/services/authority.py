@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gatewayd import durable
 from gatewayd.site.certificate import Signed, UnusableRequest
 
 AUTHORITY_LIFE = timedelta(days=365 * 25)
@@ -48,6 +49,8 @@ EC_BITS = 224
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """Not valid before: a gateway without a clock boots at its build time and must trust itself."""
 
+CERTIFICATE_MODE = 0o644
+
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -65,8 +68,6 @@ class Authority:
     def __init__(self, directory: Path, name: str, key_type: str = "rsa", *, now: datetime) -> None:
         """Load the authority in `directory`, or make one of `key_type` rsa or ec. Raises OSError, ValueError."""
         self._directory, self._name, self._key_type = directory, name, key_type
-        self._read_keys: dict[str, tuple[bytes, object]] = {}
-        """Servers' keys as they stood in their files: reading one takes as long as using it a hundred times."""
         certificate_file, key_file = directory / "authority.pem", directory / "authority.key"
         if certificate_file.exists() and key_file.exists():
             self._certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
@@ -79,8 +80,8 @@ class Authority:
             return
         self._key = new_key(key_type)
         self._certificate = self._self_signed(now)
-        write_private(key_file, key_pem(self._key))
-        write_atomically(certificate_file, certificate_pem(self._certificate), 0o644)
+        durable.write(key_file, key_pem(self._key).encode())
+        durable.write(certificate_file, self.certificate.encode(), CERTIFICATE_MODE)
 
     @property
     def certificate(self) -> str:
@@ -105,18 +106,20 @@ class Authority:
         certificate_file, key_file = self._directory / f"{who}.pem", self._directory / f"{who}.key"
         wanted = sorted(set(names))
         try:
-            found = x509.load_pem_x509_certificates(certificate_file.read_bytes())[0]
+            chain = certificate_file.read_text("ascii")
+            found = x509.load_pem_x509_certificates(chain.encode())[0]
+            begins, until = stands(chain)
             if (
                 _alternative_names(found) == wanted
-                and not is_due(found, now)
+                and begins <= now.timestamp() < until
                 and found.issuer == self._certificate.subject
                 and found.public_key() == self._server_key(who).public_key()
             ):
-                return Issued(certificate_file.read_text(), key_file.read_text())
+                return Issued(chain, key_file.read_text())
         except (OSError, ValueError):
             pass
         issued = self._issue_server(wanted, self._server_key(who), now)
-        write_atomically(certificate_file, issued.certificate, 0o644)
+        durable.write(certificate_file, issued.certificate.encode(), CERTIFICATE_MODE)
         return issued
 
     def _server_key(self, who: str = "server", *, any_kind: bool = False) -> PrivateKey:
@@ -125,15 +128,13 @@ class Authority:
         wanted = ec.EllipticCurvePrivateKey if self._key_type == "ec" else rsa.RSAPrivateKey
         kind = PrivateKey if any_kind else wanted
         try:
-            text = file.read_bytes()
-            if self._read_keys.get(who, (b"",))[0] != text:
-                self._read_keys[who] = text, serialization.load_pem_private_key(text, None)
+            found = serialization.load_pem_private_key(file.read_bytes(), None)
         except (OSError, ValueError):
-            self._read_keys.pop(who, None)
-        key = self._read_keys[who][1] if who in self._read_keys else None
-        if not isinstance(key, kind):
-            key = new_key(self._key_type)
-            write_private(file, key_pem(key))
+            found = None
+        if isinstance(found, kind):
+            return found
+        key = new_key(self._key_type)
+        durable.write(file, key_pem(key).encode())
         return key
 
     def _issue_server(self, names: list[str], key: PrivateKey, now: datetime) -> Issued:
@@ -211,10 +212,21 @@ def new_key(key_type: str) -> PrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
 
 
-def is_due(certificate: x509.Certificate, now: datetime) -> bool:
-    """Whether a server certificate is to be renewed: a third of its life is left, or it is not valid now."""
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return not begins <= now < ends - SERVER_LIFE * RENEW_BEFORE
+def stands(chain: str) -> tuple[float, float]:
+    """From when until when a server certificate need not be renewed: it is valid, and has a third of its life. Epoch
+    seconds."""
+    certificate = x509.load_pem_x509_certificates(chain.encode("ascii"))[0]
+    renewed = certificate.not_valid_after_utc - SERVER_LIFE * RENEW_BEFORE
+    return certificate.not_valid_before_utc.timestamp(), renewed.timestamp()
+
+
+def ends(chain: str) -> float | None:
+    """When the first of its certificates ends, epoch seconds; None where none can be read."""
+    try:
+        found = x509.load_pem_x509_certificates(chain.encode("ascii"))
+    except ValueError:
+        return None
+    return min(each.not_valid_after_utc for each in found).timestamp()
 
 
 def common_name(subject: x509.Name) -> str:
@@ -231,28 +243,6 @@ def key_pem(key: PrivateKey) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
-
-
-def write_atomically(path: Path, text: str, mode: int) -> None:
-    """Wholly old or wholly new, also after a power cut: new file, fsync, rename, fsync of the directory (R1)."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def write_private(path: Path, text: str) -> None:
-    """As `write_atomically`, readable by nobody else."""
-    write_atomically(path, text, 0o600)
 
 
 def _subject(name: str) -> x509.Name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 
@@ -19,10 +20,10 @@ class Signed(NamedTuple):
 
 
 class Signer(Protocol):
-    """The gateway's own authority."""
+    """The gateway's own authority. It works elsewhere, which takes a moment: `heard` is told later what came of it."""
 
-    def check(self, request: str, identity: str) -> None:
-        """Raises UnusableRequest for a request (PEM) that cannot be signed for this identity."""
+    def check(self, request: str, identity: str, heard: Callable[[str], None]) -> None:
+        """Whether a request (PEM) can be signed for this identity: "", or why not."""
 
-    def sign(self, request: str, identity: str, epoch: float) -> Signed:
-        """Raises UnusableRequest."""
+    def sign(self, request: str, identity: str, heard: Callable[[Signed | str], None]) -> None:
+        """The certificate, or why there is none."""

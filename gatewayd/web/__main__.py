@@ -13,8 +13,8 @@ from pathlib import Path
 import trio
 
 from gatewayd import config as configuration
+from gatewayd import durable
 from gatewayd.config_tables import Web
-from gatewayd.web import durable
 from gatewayd.web.app import Webd, application
 from gatewayd.web.papers import Papers
 from gatewayd.web.server import PortTaken, Server, bind

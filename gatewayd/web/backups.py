@@ -18,6 +18,7 @@ import msgspec
 import trio
 from cryptography import x509
 
+from gatewayd import durable
 from gatewayd.backup import RESTORED, contents
 from gatewayd.backup.container import (
     MODEL,
@@ -31,7 +32,7 @@ from gatewayd.backup.container import (
     unseal,
 )
 from gatewayd.config_tables import Config, Network
-from gatewayd.web import durable, network_trial
+from gatewayd.web import network_trial
 from gatewayd.web.differences import Difference, differences
 from gatewayd.web.editor import Author
 from gatewayd.web.judged_backup import Judged, Ready, judged

@@ -16,8 +16,8 @@ import trio
 from tomlkit.items import AoT, Table
 
 from gatewayd import config as configuration
+from gatewayd import durable
 from gatewayd.config_tables import Config
-from gatewayd.web import durable
 from gatewayd.web.audit import Audit
 from gatewayd.web.differences import differences
 from gatewayd.web.gateway import Gateway, GatewayAway

@@ -11,7 +11,7 @@ import argon2
 import msgspec
 import trio
 
-from gatewayd.web import durable
+from gatewayd import durable
 from gatewayd.web.routes import Role
 
 PASSWORD_SHORTEST: Final = 8

@@ -140,8 +140,8 @@ class Life:
 
     def _settle(self) -> None:
         """What systemd, gatewayd and the page make at a first start, and secrets of this site in all of it."""
+        from gatewayd import durable
         from gatewayd.services.ledger.database import open_ledger
-        from gatewayd.web import durable
 
         self._disk.mount()
         secret = f"{seen.CANARY} {self._next()}\n"
@@ -225,7 +225,7 @@ class Life:
 @contextlib.contextmanager
 def broken(build: str) -> Iterator[None]:
     """Our code as a build that has forgotten something; `ours` is as it is."""
-    from gatewayd.web import durable
+    from gatewayd import durable
 
     fsync, write = os.fsync, durable.write
 
