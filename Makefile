@@ -130,6 +130,11 @@ powercut: $(if $(filter fresh kills,$(PARTS)),image,root) ## as root: power cuts
 	@.ci/setup test-root
 	@$(python) -m tests.powercut $(PARTS) $(if $(COUNT),--count $(COUNT)) $(if $(SECONDS),--seconds $(SECONDS))
 
+.PHONY: vm-kills
+vm-kills: vm-able ## as root: five power cuts of that root, while it starts and under traffic, in minutes; make powercut cuts the card
+	@[ -e build/root/root.squashfs ] || $(MAKE) root
+	@$(python) -m tests.powercut short
+
 .PHONY: vm-test
 vm-test: vm-able ## as root: its long form: factory resets in every kind of network, plugs pulled; goes on where it stopped; COUNT=20
 	@[ -e build/root/root.squashfs ] || $(MAKE) root

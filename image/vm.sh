@@ -75,6 +75,7 @@ image $(basename "$1") {
 END
     image/tools.sh run sh -c "$fill mkdir /tmp/fat && : >/tmp/fat/boot.scr && genimage --config $1.config --inputpath build/root \
         --outputpath $(dirname "$1") --tmppath /tmp/g --rootpath /tmp/fat >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }" || stop "genimage failed"
+    rm "$(dirname "$1")/firmware.vfat" # is in it
 }
 
 tree() { # FILE: QEMU's device tree without its GPIO chip and the power button on it, which are not the board's

@@ -47,10 +47,14 @@ def flash(disk: Path, services: Sequence[Path] = ()) -> None:
 
 def flip(disk: Path, name: str) -> None:
     """One bit of the partition's first byte is another."""
+    flip_at(disk, partition(name)[0])
+
+
+def flip_at(disk: Path, offset: int) -> None:
     with disk.open("r+b") as file:
-        file.seek(partition(name)[0])
+        file.seek(offset)
         (first,) = file.read(1)
-        file.seek(partition(name)[0])
+        file.seek(offset)
         file.write(bytes([first ^ 4]))
 
 

@@ -1,9 +1,9 @@
-"""Power cuts: `python -m tests.powercut [replay] [fresh] [kills] [--count N] [--seconds N]`, or `make powercut`.
+"""Power cuts: `python -m tests.powercut [PART ...] [--count N] [--seconds N]`, or `make powercut`. The parts:
 
 `replay` (R1, R24): a guest saves, imports, restores and resets; every write and flush of its disk is replayed, and
 after each the next start must find what was promised. `fresh` (R25): two cards after their first start share no secret.
-`kills` (R2): the whole card, cut under traffic. A run goes on where the last one stopped; what all have seen is in
-build/powercut.
+`kills` (R2): the whole card, cut under traffic; `short`: its root alone, in a few minutes. But for the last, a run goes
+on where the last one stopped; what all have seen is in build/powercut.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.powercut import emulated, replay
 from tests.powercut.deeds import OURS
 from tests.powercut.replay import Tally
 from tests.powercut.report import BUILD, TWINS, Report, Round, failed, replayed
+from tests.powercut.short import short
 from tests.powercut.trials import first_starts, kills
 
 COUNT: Final = 1000
@@ -106,7 +107,18 @@ def cuts(report: Report, count: int | None, seconds: float) -> int:
     return int(bool(bricked))
 
 
-PARTS: Final = {"replay": replays, "fresh": fresh, "kills": cuts}
+def quick(report: Report, count: int | None, seconds: float) -> int:
+    """Five cuts of the root alone; 1 when it did not start again, or its twin did."""
+    why = short(report)
+    kept = report.parts["R2 short"]
+    print(f"R2  twin    {kept['twin'] or 'NOT CAUGHT'}: a disk whose root is not what was built")
+    print(f"R2  short   {kept['cuts']} cuts, {kept['starts']} starts to Modbus, {kept['polls']} polls before the cuts")
+    if why:
+        print(f"    BAD {why}")
+    return int(bool(why) or not kept["twin"])
+
+
+PARTS: Final = {"replay": replays, "fresh": fresh, "kills": cuts, "short": quick}
 
 
 def main() -> int:

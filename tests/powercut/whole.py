@@ -29,8 +29,6 @@ START_S: Final = 1800.0
 ANSWER_S: Final = 60.0
 """The guest's clock goes by what it does: what takes it a moment may take minutes here."""
 LOOK_S: Final = 1.0
-GIVEN_UP: Final = "no slot is good"
-"""U-Boot's word for it (image/boot/boot.cmd)."""
 IDENTITY: Final = "CP001"
 CONFIGURATION: Final = f'[[charge_point]]\nnumber = 1\nidentity = "{IDENTITY}"\n'
 TROUBLE: Final = (OSError, ModbusError, BadAnswer, ConnectionLost, trio.TooSlowError, trio.BrokenResourceError)
@@ -47,11 +45,15 @@ class Whole:
     `services`: files that its systemd has besides.
     """
 
+    given_up = ("no slot is good", 2)
+    """U-Boot's word for it (image/boot/boot.cmd): said once, it gives both slots one more try."""
+
     def __init__(
         self, directory: Path, address: str, *, keep: bool = False, source: Path | None = None,
         services: Sequence[Path] = (),
     ) -> None:  # fmt: skip
         self._directory, self._address = directory, address
+        self._here = directory.relative_to(PROJECT)
         self._modbus, self._ocpp = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.disk = directory / "disk.img"
@@ -62,22 +64,31 @@ class Whole:
             if source:
                 subprocess.run(["cp", "--sparse=always", source, self.disk], check=True)
             else:
-                flash(self.disk, services)
+                self._make(services)
 
     @property
     def console(self) -> str:
         path = self._directory / "console.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def _make(self, services: Sequence[Path]) -> None:
+        flash(self.disk, services)
+
+    def _boot(self) -> dict[str, str]:
+        """What image/vm.sh is told of how it starts."""
+        return {"VM_CARD": "1"}
+
     def start(self) -> None:
-        here = self._directory.relative_to(PROJECT)
-        environment = os.environ | {
-            "VM_DIRECTORY": str(here),
-            "VM_PORTS": f"modbus={self._modbus}:502 ocpp={self._ocpp}:8887",
-            "VM_CARD": "1",
-            "VM_MAC": f"52:54:00:{self._address}",
-            "VM_STEADY": "1",  # no service gives up because this machine is busy
-        }
+        environment = (
+            os.environ
+            | self._boot()
+            | {
+                "VM_DIRECTORY": str(self._here),
+                "VM_PORTS": f"modbus={self._modbus}:502 ocpp={self._ocpp}:8887",
+                "VM_MAC": f"52:54:00:{self._address}",
+                "VM_STEADY": "1",  # no service gives up because this machine is busy
+            }
+        )
         with open(self._directory / "emulator.log", "ab") as said:
             self._process = subprocess.Popen(
                 ["image/vm.sh", "run", self.disk.relative_to(PROJECT)],
@@ -89,6 +100,10 @@ class Whole:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def remove(self) -> None:
+        self.cut()
+        self.disk.unlink(missing_ok=True)
 
     async def serial(self) -> str:
         """Waits until Modbus answers; the serial number that it says. Raises Bricked."""
@@ -115,9 +130,10 @@ class Whole:
         raise self._bricked()
 
     def _alive(self) -> bool:
-        """It runs, and U-Boot has not given up on both slots, given each one more try, and given up again."""
+        """It runs, and has not given up so often that it will for ever."""
         running = self._process is not None and self._process.poll() is None
-        return running and self.console.count(GIVEN_UP) < 2
+        said, times = self.given_up
+        return running and self.console.count(said) < times
 
     def _bricked(self) -> Bricked:
         return Bricked("\n".join(self.console.splitlines()[-40:]))
@@ -156,15 +172,20 @@ class Whole:
         finally:
             await client.close()
 
-    @contextmanager
-    def data(self) -> Iterator[Path]:
-        """Its data partition, mounted here while its power is off."""
+    def partition(self, name: str) -> tuple[int, int]:
+        """Where it begins on the disk, and its size: both in bytes."""
         table = subprocess.run(
             ["image/tools.sh", "run", "sfdisk", "--dump", self.disk.relative_to(PROJECT)],
             cwd=PROJECT, check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
-        row = next(row for row in table.splitlines() if 'name="data"' in row)
+        row = next(row for row in table.splitlines() if f'name="{name}"' in row)
         begin, size = (int(row.split(f"{key}=")[1].split(",")[0]) * 512 for key in ("start", "size"))
+        return begin, size
+
+    @contextmanager
+    def data(self) -> Iterator[Path]:
+        """Its data partition, mounted here while its power is off."""
+        begin, size = self.partition("data")
         place = self._directory / "data"
         place.mkdir(exist_ok=True)
         subprocess.run(["mount", "-o", f"loop,offset={begin},sizelimit={size}", self.disk, place], check=True)
