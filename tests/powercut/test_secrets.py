@@ -9,6 +9,7 @@ import pytest
 from gatewayd.services.authority import key_pem, new_key
 from gatewayd.web.users import _HASHER
 from tests.powercut.secrets import baked_in, baked_in_card, shared
+from tests.powercut.trials import in_common, kept_from_start_to_start
 
 KEY = key_pem(new_key("ec"))
 HASH = _HASHER.hash("swordfish")
@@ -70,3 +71,14 @@ def test_what_two_gateways_share_is_found_wherever_it_stands() -> None:
     assert {row.split(":")[0] for row in shared(one, other)} == {"gateway/authority.key"}
     fresh = {"gateway/authority.key": key_pem(new_key("ec")).encode(), "gateway/gateway.toml": b""}
     assert shared(one, fresh) == []
+
+
+def test_what_a_gateway_is_called_is_its_own_and_its_machine_id_is_each_starts() -> None:
+    """A machine-id that is made anew at each start differs on any two, and would never tell that a card was copied."""
+    one = {"serial": "676174", "host-name": "gateway-676174", "machine-id": "0a"}, {"webd/key": KEY.encode()}
+    same_module = {**one[0], "machine-id": "0b"}, {"webd/key": b""}
+    assert in_common(one, same_module) == ["serial is 676174 on both", "host-name is gateway-676174 on both"]
+    assert kept_from_start_to_start(one, same_module) == []
+    kept = {"serial": "657761", "host-name": "gateway-657761", "machine-id": "0a"}, {"webd/key": b""}
+    assert in_common(one, kept) == []
+    assert kept_from_start_to_start(one, kept) == ["machine-id is kept on the card"]

@@ -22,8 +22,10 @@ from tests.powercut.whole import Bricked, Whole
 CARDS: Final = {"a": "67:61:74", "b": "65:77:61"}
 """Two cards, and the addresses of the modules that they are put into."""
 
-OWN: Final = ("serial", "machine-id", "host-name")
+OWN: Final = ("serial", "host-name")
 """What differs from one gateway to the next and is no file."""
+ANEW: Final = "machine-id"
+"""What differs from one start to the next, and so lies on no card: two that are equal are one that was kept."""
 
 EARLY: Final = 0.3
 """The share of cuts while it still starts."""
@@ -31,7 +33,7 @@ TRAFFIC_S: Final = (1.0, 40.0)
 EARLY_S: Final = (1.0, 60.0)
 
 Seen = tuple[dict[str, str], dict[str, bytes]]
-"""Of one card after its first start: what it says of itself (OWN), and its files."""
+"""Of one card after a start: what it says of itself (OWN, ANEW), and its files."""
 
 
 def first_starts(report: Report) -> list[str]:
@@ -41,7 +43,11 @@ def first_starts(report: Report) -> list[str]:
     # Whoever starts a card before copying it for others gives them all the same keys.
     (copied,) = trio.run(_all_started, [Whole(BUILD / "card-copied", CARDS["b"], source=cards[0].disk)])
     twin = in_common(one, copied)
-    found = in_common(one, other) + secrets.baked_in_card(unpacked(BUILD / "card-unpacked"))
+    found = (
+        in_common(one, other)
+        + kept_from_start_to_start(one, copied)
+        + secrets.baked_in_card(unpacked(BUILD / "card-unpacked"))
+    )
     if not twin:
         found.append("NOT CAUGHT: a card that was copied after its first start")
     report.parts["R25"] = {
@@ -53,8 +59,13 @@ def first_starts(report: Report) -> list[str]:
 
 def in_common(one: Seen, other: Seen) -> list[str]:
     """What should be each gateway's own, and is not."""
-    equal = [f"{what} is {value} on both" for what, value in one[0].items() if other[0][what] == value]
+    equal = [f"{what} is {one[0][what]} on both" for what in OWN if one[0][what] == other[0][what]]
     return equal + secrets.shared(one[1], other[1])
+
+
+def kept_from_start_to_start(first: Seen, second: Seen) -> list[str]:
+    """Of two starts of the same card: what should be made anew at each, in memory."""
+    return [f"{ANEW} is kept on the card"] if first[0][ANEW] == second[0][ANEW] else []
 
 
 async def _all_started(cards: Sequence[Whole]) -> list[Seen]:
@@ -73,7 +84,7 @@ async def _all_started(cards: Sequence[Whole]) -> list[Seen]:
 
 async def _told(card: Whole, found: dict[str, str]) -> None:
     found["serial"] = await card.serial()
-    for what in OWN:
+    for what in (*OWN, ANEW):
         if what not in found:
             found[what] = await card.said(what)
     await card.said("written")
