@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -101,9 +102,13 @@ class ChargePointKey:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._secret = random.randrange(1, ORDER)
+
+    @cached_property
+    def public_key(self) -> bytes:
+        """Made when somebody asks: it takes longer than everything else of a charge point, and few need it."""
         point = _times(self._secret, BASE)
         assert point is not None
-        self.public_key = b"\x04" + point[0].to_bytes(32) + point[1].to_bytes(32)
+        return b"\x04" + point[0].to_bytes(32) + point[1].to_bytes(32)
 
     def request(self, identity: str, organisation: str) -> str:
         """PKCS#10 in PEM: CN is the identity, O the CpoName (security whitepaper, A00.FR.511 and following)."""
