@@ -22,12 +22,12 @@ from gatewayd.points.address import (
     block_address,
     matrix_address,
 )
-from gatewayd.points.block import BlockCodec, Format, matrix_source_of
+from gatewayd.points.block import BlockCodec, Format, Image, matrix_source_of
 from gatewayd.points.charge_point import CHARGE_POINT, COMMAND, IDENTITY
 from gatewayd.points.connector import CONNECTOR
 from gatewayd.points.gateway import GATEWAY, LIST, MATRIX, MATRIX_COLUMNS, PROFILE
 from gatewayd.points.mailbox import MAILBOXES, Mailbox
-from gatewayd.points.point import Point, Value, decode, encoder, not_available
+from gatewayd.points.point import Point, decode, encoder, not_available
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.connector import Connector
 from gatewayd.site.kept import keep
@@ -49,17 +49,6 @@ class MailboxBusy(Exception):
     """Another client is filling this mailbox: exception 06."""
 
 
-@dataclass(slots=True)
-class _Image:
-    """One block in the bank: what encodes it and what it said last."""
-
-    codec: BlockCodec
-    record: Any
-    at: int
-    """First register, absolute."""
-    steady: Sequence[Value] | None = None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Target:
     """A writable point at its place."""
@@ -77,7 +66,7 @@ class Bank:
         self._fmt = fmt
         self._registers = bytearray(2 * BANK_REGISTERS)
         self._state = bytearray(BANK_REGISTERS // BLOCK)
-        self._images: dict[int, list[_Image]] = {}
+        self._images: dict[int, list[Image]] = {}
         self._targets: dict[int, _Target] = {}
         self._mailboxes: dict[int, tuple[Mailbox, Any]] = {}
         """Register → the mailbox that it belongs to, and its record."""
@@ -128,7 +117,7 @@ class Bank:
     def _place(self, base: int, kind: str, record: Any, points: list[Point], mailboxes: list[Mailbox]) -> None:
         codec = _codec(points, self._fmt, mailboxes)
         block = base // BLOCK
-        self._images.setdefault(block, []).append(_Image(codec, record, base + codec.first))
+        self._images.setdefault(block, []).append(Image(codec, record, base + codec.first))
         self._state[block] = STALE
         for mailbox in mailboxes:
             self._owners.append(mailbox.owner(record))
@@ -224,14 +213,8 @@ class Bank:
             self._matrix_stale.clear()
         for each in blocks:
             for image in self._images.get(each, ()):
-                values = image.codec.values(image.record)
-                steady = image.codec.steady(values)
-                if steady != image.steady:
-                    if image.steady is not None:
-                        values = image.codec.counted(image.record, values)
-                    image.steady = steady
-                data = image.codec.encode(values)
-                self._registers[2 * image.at : 2 * image.at + len(data)] = data
+                if (data := image.changed()) is not None:
+                    self._registers[2 * image.at : 2 * image.at + len(data)] = data
             self._state[each] = FRESH
 
     # --- writing --------------------------------------------------------------------------------------------

@@ -56,6 +56,10 @@ class RawArea:
     id_tags: Sequence[Point] = ()
     """The points inside that `hide_id_tags` blanks when they are read."""
 
+    def snapshot(self, record: Any) -> bytes:
+        """The content as it is now: the record goes on writing into its own."""
+        return bytes(self.content(record))
+
     def encoder(self, fmt: Format) -> Callable[[Any], bytes]:
         """What is shown of the content."""
         if not (fmt.hide_id_tags and self.id_tags):
@@ -97,7 +101,7 @@ class BlockCodec:
         others: dict[int, Callable[[Any], Any]] = {}
         for place, part in enumerate(parts):
             if isinstance(part, RawArea):
-                others[place] = part.content
+                others[place] = part.snapshot
                 continue
             if part.name == "update_counter":
                 self._counter = place
@@ -135,14 +139,14 @@ class BlockCodec:
             at = part.offset + part.registers
         return struct.Struct(code), None if fmt.plain else itemgetter(*permutation)
 
-    def values(self, record: Any) -> Sequence[Value]:
-        """What all sources say now, in the order of the points."""
-        values: Sequence[Value] = self._arrange((*self._fetch(record), *[get(record) for get in self._others]))
+    def values(self, record: Any) -> tuple[Value, ...]:
+        """What all sources say now, in the order of the points; two of these that are equal encode alike."""
+        values: tuple[Value, ...] = self._arrange((*self._fetch(record), *[get(record) for get in self._others]))
         if self._measured and record.charge_point.comm_error:
             masked = list(values)
             for place in self._measured:
                 masked[place] = self._lost
-            return masked
+            return tuple(masked)
         return values
 
     def steady(self, values: Sequence[Value]) -> Sequence[Value]:
@@ -150,16 +154,55 @@ class BlockCodec:
         steady: Sequence[Value] = self._take_steady(values)
         return steady
 
-    def counted(self, record: Any, values: Sequence[Value]) -> Sequence[Value]:
+    def counted(self, record: Any, values: tuple[Value, ...]) -> tuple[Value, ...]:
         """The block changed: one more in its `update_counter`, where it has one."""
         if self._counter is None:
             return values
-        return [*values[: self._counter], record.count_update(), *values[self._counter + 1 :]]
+        return (*values[: self._counter], record.count_update(), *values[self._counter + 1 :])
 
-    def encode(self, values: Sequence[Value]) -> bytes:
+    def encoded(
+        self, values: tuple[Value, ...], former: tuple[Value, ...] = (), known: Sequence[Any] = ()
+    ) -> Sequence[Any]:
+        """What each of the values becomes. `known` is what those of `former` became: most are still the same object,
+        and need no look."""
+        if not former:
+            return [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
+        return [
+            same if value is old else encode(value)
+            for encode, value, old, same in zip(self._encoders, values, former, known, strict=True)
+        ]
+
+    def packed(self, encoded: Sequence[Any]) -> bytes:
         """The registers of the whole run as they go on the wire."""
-        packed = self._struct.pack(*[encode(value) for encode, value in zip(self._encoders, values, strict=True)])
+        packed = self._struct.pack(*encoded)
         return packed if self._permute is None else bytes(self._permute(packed))
+
+
+@dataclass(slots=True)
+class Image:
+    """One block in the bank: what encodes it and what it said last."""
+
+    codec: BlockCodec
+    record: Any
+    at: int
+    """First register, absolute."""
+    steady: Sequence[Value] | None = None
+    values: tuple[Value, ...] = ()
+    encoded: Sequence[Any] = ()
+
+    def changed(self) -> bytes | None:
+        """Its registers, where it says something else than last time."""
+        codec, values = self.codec, self.codec.values(self.record)
+        if values == self.values:
+            return None
+        steady = codec.steady(values)
+        if steady != self.steady:
+            if self.steady is not None:
+                values = codec.counted(self.record, values)
+            self.steady = steady
+        self.encoded = codec.encoded(values, self.values, self.encoded)
+        self.values = values
+        return codec.packed(self.encoded)
 
 
 LOST: dict[str, Value] = {"sentinel": None, "zero": 0, "hold": None}

@@ -67,7 +67,7 @@ AREA = RawArea(30, 4, lambda plant: plant.box, [POINTS[-1]])
 def registers(fmt: Format, plant: Plant | None = None) -> bytes:
     codec = BlockCodec(POINTS, fmt, [AREA])
     assert (codec.first, codec.registers) == (10, 24)
-    return codec.encode(codec.values(plant or Plant()))
+    return codec.packed(codec.encoded(codec.values(plant or Plant())))
 
 
 def at(data: bytes, name: str) -> bytes:
@@ -150,7 +150,7 @@ def test_what_changes_by_itself_and_mailboxes_are_no_change() -> None:
 
 def test_a_change_is_counted_in_the_same_encoding() -> None:
     codec, plant = BlockCodec(POINTS, Format(), [AREA]), Plant()
-    data = codec.encode(codec.counted(plant, codec.values(plant)))
+    data = codec.packed(codec.encoded(codec.counted(plant, codec.values(plant))))
     assert at(data, "update_counter") == b"\0\1"
     assert plant.updates == 1
 
@@ -160,3 +160,15 @@ def test_a_block_without_a_counter_counts_nothing() -> None:
     values = codec.values(plant)
     assert codec.counted(plant, values) == values
     assert plant.updates == 0
+
+
+def test_what_is_known_is_not_encoded_again_and_what_changed_is() -> None:
+    codec, plant = BlockCodec(POINTS, Format(), [AREA]), Plant()
+    former = codec.values(plant)
+    known = codec.encoded(former)
+    assert codec.values(plant) == former
+    assert codec.encoded(former, former, known) == known
+    plant.power, plant.box[0] = 1001.0, 0xEE
+    values = codec.values(plant)
+    assert values != former
+    assert codec.encoded(values, former, known) == codec.encoded(values) != known
