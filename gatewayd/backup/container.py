@@ -16,8 +16,6 @@ from typing import Final
 
 import msgspec
 from argon2.low_level import Type, hash_secret_raw
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 MODEL: Final = "ocpp-modbus-gateway"
 FORMAT: Final = 1
@@ -94,6 +92,8 @@ def seal(header: Header, payload: bytes, passphrase: str, salt: bytes, nonce: by
     """The file. `salt` and `nonce` are random, and never used again. Raises BadBackup for too much."""
     if len(payload) > PAYLOAD_MOST_BYTES:
         raise BadBackup(Cause.too_large, f"the state has more than {PAYLOAD_MOST_BYTES >> 20} MiB")
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # large, and rarely needed
+
     packed = zlib.compress(payload)
     key, check = _keys(passphrase, salt)
     told = msgspec.json.encode(header)
@@ -111,6 +111,9 @@ def read_header(file: bytes) -> Header:
 
 def unseal(file: bytes, passphrase: str) -> tuple[Header, bytes]:
     """Header and payload. Raises BadBackup, whose cause tells a wrong passphrase from a file that was changed."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
     header, front, sealed = _parts(file)
     salt, check, nonce = _cut(front[-(SALT_BYTES + KEY_BYTES + NONCE_BYTES) :], SALT_BYTES, KEY_BYTES)
     try:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 import trio
-from cryptography import x509
 
 from gatewayd import durable
 from gatewayd.backup import RESTORED, contents
@@ -36,7 +35,6 @@ from gatewayd.web import network_trial
 from gatewayd.web.differences import Difference, differences
 from gatewayd.web.editor import Author
 from gatewayd.web.judged_backup import Judged, Ready, judged
-from gatewayd.web.own_certificate import fingerprint
 from gatewayd.web.steward import NotGranted, StillRunning, is_running, wish_done
 
 if TYPE_CHECKING:
@@ -126,9 +124,10 @@ class Backups:
 
     def _of_authority(self, authority: str) -> list[Difference]:
         """The authority that charge points and browsers know, by its fingerprint, where webd sees the present one."""
+        from gatewayd.web import certificate_judge
+
         try:
-            text = (self._of.settings.gateway_files / "authority.pem").read_bytes()
-            now = fingerprint(x509.load_pem_x509_certificate(text))
+            now = certificate_judge.seen((self._of.settings.gateway_files / "authority.pem").read_bytes()).fingerprint
         except (OSError, ValueError):
             now = ""
         return [] if now == authority else [Difference("authority", now or None, authority or None)]

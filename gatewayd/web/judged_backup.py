@@ -6,9 +6,6 @@ import time
 from dataclasses import dataclass, replace
 
 import msgspec
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
 from gatewayd import config as configuration
 from gatewayd.backup import RESTORED, contents
@@ -17,7 +14,6 @@ from gatewayd.config_tables import Config, Network
 from gatewayd.web.editor import HASHED, Author, with_keys
 from gatewayd.web.ledger_look import Look, look
 from gatewayd.web.network_trial import settings_of
-from gatewayd.web.own_certificate import fingerprint
 from gatewayd.web.routes import Role
 from gatewayd.web.users import NAME, USERS_MAX, User, as_file
 
@@ -104,11 +100,12 @@ def _authority(state: contents.State) -> str:
     pair = [state.get(name) for name in ("authority.pem", "authority.key")]
     if pair == [None, None]:
         return ""
+    from gatewayd.web import certificate_judge  # its library is large, and backups are rare
+
     try:
         text, key = (each.content if each else b"" for each in pair)
-        certificate = x509.load_pem_x509_certificate(text)
-        if serialization.load_pem_private_key(key, None).public_key() != certificate.public_key():
+        if not certificate_judge.belongs(key, text):
             raise ValueError("the key is another one's")
-    except (ValueError, TypeError, UnsupportedAlgorithm) as wrong:
+        return certificate_judge.seen(text).fingerprint
+    except ValueError as wrong:
         raise BadBackup(Cause.unusable, f"the authority in it cannot be used: {wrong}") from None
-    return fingerprint(certificate)

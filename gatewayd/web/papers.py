@@ -11,9 +11,7 @@ import os
 import ssl
 from pathlib import Path
 
-from cryptography import x509
-
-from gatewayd.web.own_certificate import covers, names
+from gatewayd.web.brought_certificate import covers
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ class Papers:
         site = self._site
         if name and site is not None and site.file.exists():  # once it is withdrawn, nobody is shown it any more
             context = site.look()
-            if context is not None and covers(site.names, name.lower()):
+            if context is not None and covers(site.names(), name.lower()):
                 connection.context = context
 
 
@@ -46,7 +44,7 @@ class _Paper:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.names: list[str] = []
+        self._names: tuple[str, ...] | None = None
         self._context: ssl.SSLContext | None = None
         self._read: tuple[int, int] | None = None
         """Inode and time of change of what was read last, or tried."""
@@ -58,11 +56,22 @@ class _Paper:
             if self._read != (found.st_ino, found.st_mtime_ns):
                 self._read = found.st_ino, found.st_mtime_ns
                 self._context = _context(self.file)
-                self.names = names(x509.load_pem_x509_certificates(self.file.read_bytes())[0])
+                self._names = None
                 log.info("%s: read", self.file)
         except (OSError, ValueError) as error:  # an SSLError is an OSError
             log.debug("%s: %s", self.file, error)
         return self._context
+
+    def names(self) -> tuple[str, ...]:
+        """Whom it is for."""
+        if self._names is None:
+            from gatewayd.web import certificate_judge  # few sites have one, and its library is large
+
+            try:
+                self._names = certificate_judge.seen(self.file.read_bytes()).names
+            except (OSError, ValueError) as error:
+                log.debug("%s: %s", self.file, error)
+        return self._names or ()
 
 
 def _context(file: Path) -> ssl.SSLContext:

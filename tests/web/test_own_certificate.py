@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from gatewayd.web.own_certificate import Brought, Own, faults
+from gatewayd.web.brought_certificate import Brought, Own
+from gatewayd.web.certificate_judge import faults
 from gatewayd.web.routes import Role
 from tests.process.daemon import Daemon, charge_points, running
 from tests.services.secure_plant import FUTURE, HOST, PAST, Papers, certify, client, pem

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from gatewayd.web import own_certificate
 from gatewayd.web.api.asked import accepted, author, of
 from gatewayd.web.api.json_body import nothing, said, taken
-from gatewayd.web.own_certificate import CHAIN_LONGEST, KEY_LONGEST, NAME_LONGEST, PEM_TYPE, Brought
+from gatewayd.web.brought_certificate import CHAIN_LONGEST, KEY_LONGEST, NAME_LONGEST, PEM_TYPE, Brought
 from gatewayd.web.routes import Described, Role, Route
 
 Host = Annotated[str, msgspec.Meta(max_length=NAME_LONGEST)]
@@ -41,8 +41,7 @@ async def certificate(request: Request) -> Response:
     found = own_certificate.configured(of(request))
     if found is None:
         return said(Shown(own_certificate.is_configured(of(request))))
-    issuer, until = found.issuer.rfc4514_string(), found.not_valid_after_utc.timestamp()
-    return said(Shown(True, own_certificate.names(found), issuer, until, own_certificate.fingerprint(found)))
+    return said(Shown(True, [*found.names], found.issuer, found.until.timestamp(), found.fingerprint))
 
 
 async def signing_request(request: Request) -> Response:

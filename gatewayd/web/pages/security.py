@@ -6,13 +6,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gatewayd.web import own_certificate
+from gatewayd.web.brought_certificate import (
+    CERTIFICATE,
+    CHAIN_LONGEST,
+    KEY,
+    KEY_LONGEST,
+    NAME,
+    NAME_LONGEST,
+    PEM_TYPE,
+    Brought,
+)  # fmt: skip
 from gatewayd.web.guard import form, see_other, upload
-from gatewayd.web.own_certificate import CHAIN_LONGEST, KEY_LONGEST, NAME_LONGEST, PEM_TYPE, Brought
 from gatewayd.web.pages.change import Form, author, sentence
 from gatewayd.web.pages.frame import of
 from gatewayd.web.pages.language import _
@@ -20,7 +28,7 @@ from gatewayd.web.pages.settings import FENCE, TLS, Fields, saved, values
 from gatewayd.web.refusals import Refused
 from gatewayd.web.routes import Role, Route
 
-PARTS = (own_certificate.CERTIFICATE, own_certificate.KEY, own_certificate.NAME)
+PARTS = (CERTIFICATE, KEY, NAME)
 """Fields of the form with a certificate."""
 
 
@@ -40,11 +48,13 @@ def _read(path: Path) -> bytes | None:
 
 def facts(certificate: bytes) -> list[tuple[str, str]]:
     """What a person compares: names, dates and fingerprint."""
-    found = x509.load_pem_x509_certificate(certificate)
+    from gatewayd.web import certificate_judge
+
+    found = certificate_judge.seen(certificate)
     return [
-        (_("Name"), found.subject.rfc4514_string()),
-        (_("Valid until"), found.not_valid_after_utc.strftime("%Y-%m-%d")),
-        (_("Fingerprint (SHA-256)"), own_certificate.fingerprint(found)),
+        (_("Name"), found.subject),
+        (_("Valid until"), found.until.strftime("%Y-%m-%d")),
+        (_("Fingerprint (SHA-256)"), found.fingerprint),
     ]
 
 
@@ -56,19 +66,19 @@ def own_facts(request: Request) -> list[tuple[str, str]]:
     if found is None:
         return [(_("File"), of(request).gateway.config().ocpp.tls.certificate)]
     return [
-        (_("For"), ", ".join(own_certificate.names(found))),
-        (_("Issued by"), found.issuer.rfc4514_string()),
-        (_("Valid until"), found.not_valid_after_utc.strftime("%Y-%m-%d")),
-        (_("Fingerprint (SHA-256)"), own_certificate.fingerprint(found)),
+        (_("For"), ", ".join(found.names)),
+        (_("Issued by"), found.issuer),
+        (_("Valid until"), found.until.strftime("%Y-%m-%d")),
+        (_("Fingerprint (SHA-256)"), found.fingerprint),
     ]
 
 
 def ends(request: Request) -> str:
     """What is to be said of the end of the user's own certificate; empty: it is far away, or there is none."""
     found = own_certificate.configured(of(request))
-    if found is None or found.not_valid_after_utc - datetime.now(UTC) > own_certificate.WARNED_BEFORE:
+    if found is None or found.until - datetime.now(UTC) > own_certificate.WARNED_BEFORE:
         return ""
-    return _("It ends on %(day)s. Have the request signed once more.", day=f"{found.not_valid_after_utc:%Y-%m-%d}")
+    return _("It ends on %(day)s. Have the request signed once more.", day=f"{found.until:%Y-%m-%d}")
 
 
 async def security(request: Request) -> Response:
