@@ -2,6 +2,7 @@
 
 Asked over a UNIX stream socket; the kernel says who asks (SO_PEERCRED). A wish that takes long is begun in a thread,
 one at a time, and tells in `job.json` how it ends. Nothing else ever comes in: no network, no signals but SIGTERM.
+Where systemd holds the socket it ends when nobody asks for a while, and is started by the next who does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import logging
+import math
 import os
 import pwd
 import signal
@@ -37,6 +39,9 @@ PATIENCE_S: Final = 1.0
 """A caller that has not sent its line by then is let go: callers are served one after the other."""
 
 BACKLOG: Final = 8
+
+REST_S: Final = 30.0
+"""So long after the last caller it ends: wishes come once in months, and no memory is held for them until then."""
 
 LONG: Final = frozenset({"install_update", "back_up", "restore"})
 
@@ -67,7 +72,8 @@ class Job:
 
     def __init__(self, published: Path) -> None:
         self._published = published
-        published.unlink(missing_ok=True)  # of a former life, which took its wish along
+        if _cut_short(published):  # of a former life, which took its wish along
+            published.unlink(missing_ok=True)
         self._running = threading.Lock()
 
     def begin(self, name: str, deed: Callable[[], str]) -> None:
@@ -76,6 +82,10 @@ class Job:
             raise Refused("another wish is not finished yet")
         self._tell(name, "running", "")
         threading.Thread(target=self._run, args=(name, deed), name=name, daemon=True).start()
+
+    @property
+    def runs(self) -> bool:
+        return self._running.locked()
 
     def _run(self, name: str, deed: Callable[[], str]) -> None:
         try:
@@ -89,6 +99,14 @@ class Job:
             facts_file.publish(self._published, json.dumps({"wish": name, "state": state, "text": said}))
         except OSError as why:
             log.warning("%s", why)
+
+
+def _cut_short(published: Path) -> bool:
+    """Whether the long wish of a former life did not come to its end; nor did one of which nothing can be read."""
+    try:
+        return "running" in json.loads(facts_file.read(published) or "{}").values()
+    except (OSError, ValueError, AttributeError):
+        return True
 
 
 def granted(name: str, deed: Callable[[], str]) -> tuple[Answer, str]:
@@ -125,6 +143,10 @@ class Stewardd:
                 return
             with contextlib.suppress(OSError):
                 connection.sendall(json.dumps({"answer": answer.value, "text": said}).encode() + b"\n")
+
+    def may_end(self) -> bool:
+        """Nothing would be lost: no long wish runs, and no wish is to be refused because the last was too short ago."""
+        return not self._job.runs and self._rates.forgettable(time.monotonic())
 
     def _answer(
         self, line: bytes, file: BinaryIO | None, caller: str, files: contextlib.ExitStack
@@ -200,10 +222,7 @@ def _opened(descriptor: int) -> BinaryIO:
 
 
 def wishes_socket(path: Path) -> socket.socket:
-    """systemd's socket, or one of our own at `path`."""
-    given = activated_socket(socket.SOCK_STREAM)
-    if given is not None:
-        return given
+    """One of our own at `path`, where systemd gave none."""
     path.unlink(missing_ok=True)
     own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     own.bind(str(path))
@@ -217,12 +236,13 @@ def stop(signum: int, frame: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs until SIGTERM (exit 0)."""
+    """Runs until SIGTERM, or until nobody asks (exit 0)."""
     parser = argparse.ArgumentParser(prog="stewardd", description=f"grants: {', '.join(TABLE)}")
     parser.add_argument("--data", type=Path, default=Path("/data"), help="where gateway/ with state and settings is")
     parser.add_argument("--run", type=Path, default=Path(STEWARD_SOCKET).parent, help="directory of socket and facts")
     parser.add_argument("--path", default="/usr/sbin:/usr/bin:/sbin:/bin", help="where commands are looked for")
     elsewhere = parser.add_argument_group("on development machines")
+    parser.add_argument("--rest", type=float, default=REST_S, metavar="S", help="so long after the last caller it ends")
     elsewhere.add_argument("--caller", action="append", default=[], metavar="UID=NAME", help="who this user is")
     elsewhere.add_argument("--state", type=Path, metavar="DIR", help="gatewayd's state")
     elsewhere.add_argument("--config", type=Path, metavar="FILE", help="gatewayd's configuration")
@@ -238,20 +258,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.warning("%s", healed)
     extra = {int(uid): name for uid, _, name in (caller.partition("=") for caller in options.caller)}
     stewardd = Stewardd(appliance, Callers(extra), run, frozenset(options.grant or TABLE))
-    with wishes_socket(run / Path(STEWARD_SOCKET).name) as listener:
-        listener.settimeout(min(systemd.watchdog_every_s, 3600.0))
+    given = activated_socket(socket.SOCK_STREAM)
+    with given or wishes_socket(run / Path(STEWARD_SOCKET).name) as listener:
         systemd.ready("listening")
         try:
-            while True:
-                systemd.alive()
-                with contextlib.suppress(TimeoutError):
-                    connection, _ = listener.accept()
-                    with connection:
-                        stewardd.serve(connection)
+            _serve(listener, stewardd, systemd, options.rest if given is not None else math.inf)
         except KeyboardInterrupt:
             return 0
         finally:
             systemd.stopping()
+    return 0
+
+
+def _serve(listener: socket.socket, stewardd: Stewardd, systemd: Systemd, rest_s: float) -> None:
+    """Until nobody has asked for `rest_s` seconds. Who comes while it ends waits in the socket, and starts it again."""
+    listener.settimeout(min(systemd.watchdog_every_s, rest_s, 3600.0))
+    last = time.monotonic()
+    while time.monotonic() < last + rest_s or not stewardd.may_end():
+        systemd.alive()
+        with contextlib.suppress(TimeoutError):
+            connection, _ = listener.accept()
+            with connection:
+                stewardd.serve(connection)
+            last = time.monotonic()
 
 
 if __name__ == "__main__":

@@ -123,3 +123,7 @@ class Rates:
         if wait_s > 0:
             raise Refused(f"too often: again in {wait_s:.0f} s")
         self._granted_at[name] = now
+
+    def forgettable(self, now: float) -> bool:
+        """Whether nothing would be refused for these any more."""
+        return all(at + TABLE[name].min_interval_s <= now for name, at in self._granted_at.items())

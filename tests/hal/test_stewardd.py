@@ -14,6 +14,8 @@ import pytest
 
 from gatewayd.services.steward import set_clock
 from hal.network_files import parse_trial
+from hal.stewardd import Job
+from hal.wishes import Rates
 
 COMMAND = """#!/bin/sh
 echo "$(basename "$0") $*" >> {log}
@@ -182,6 +184,23 @@ def test_backup_and_restore(steward: Steward, tmp_path: Path) -> None:
     assert steward.job() == {"wish": "restore", "state": "done", "text": "2 files"}
     assert (steward.state / "authority.key").read_text() == "secret"
     assert steward.called() == ["systemctl stop gatewayd.service", "systemctl --no-block start gatewayd.service"]
+
+
+@pytest.mark.parametrize(("state", "stays"), [("running", False), ("done", True), ("", False)])
+def test_how_a_long_wish_ended_is_still_told_by_its_next_life(state: str, stays: bool, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    told = tmp_path / "run" / "job.json"
+    told.write_text(json.dumps({"wish": "restore", "state": state, "text": ""}) if state else "half")
+    Job(told)
+    assert told.exists() is stays
+
+
+def test_it_may_end_once_nothing_would_be_refused_for_what_it_remembers() -> None:
+    rates = Rates()
+    assert rates.forgettable(0.0)
+    rates.take("set_clock", 100.0)
+    assert not rates.forgettable(109.0)
+    assert rates.forgettable(110.0)
 
 
 def test_a_bad_backup_stops_nobody(steward: Steward, tmp_path: Path) -> None:

@@ -33,6 +33,21 @@ class Init:
         self._socket.close()
 
 
+def activated(given: socket.socket, module: str, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
+    """The program, as systemd starts it for a socket."""
+    os.set_inheritable(given.fileno(), True)
+
+    def at_three() -> None:
+        os.dup2(given.fileno(), 3, inheritable=True)
+
+    return subprocess.Popen(
+        [sys.executable, "-c", AS_PID, sys.executable, "-m", module, *arguments],
+        env={**os.environ, "LISTEN_FDS": "1", "WATCHDOG_USEC": "300000", **more},
+        pass_fds=(3,),
+        preexec_fn=at_three,
+    )
+
+
 @pytest.mark.parametrize(
     ("module", "arguments", "kind"),
     [
@@ -48,18 +63,7 @@ def test_ready_watchdog_and_stopping_on_systemds_own_socket(
         given.bind(str(tmp_path / "door"))
         if kind is socket.SOCK_STREAM:
             given.listen()
-        os.set_inheritable(given.fileno(), True)
-
-        def at_three() -> None:
-            os.dup2(given.fileno(), 3, inheritable=True)
-
-        command = [sys.executable, "-m", module, *(word.format(tmp_path) for word in arguments)]
-        process = subprocess.Popen(
-            [sys.executable, "-c", AS_PID, *command],
-            env={**os.environ, "NOTIFY_SOCKET": init.path, "LISTEN_FDS": "1", "WATCHDOG_USEC": "300000"},
-            pass_fds=(3,),
-            preexec_fn=at_three,
-        )
+        process = activated(given, module, *(word.format(tmp_path) for word in arguments), NOTIFY_SOCKET=init.path)
         try:
             assert "READY=1\nSTATUS=listening" in init.until("READY=1")
             init.until("WATCHDOG=1")
@@ -100,3 +104,18 @@ def test_a_socket_of_another_kind_is_refused(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "wanted AF_UNIX SOCK_DGRAM" in run.stderr
     assert activated_socket(socket.SOCK_DGRAM, {}) is None
+
+
+def test_stewardd_ends_when_nobody_asks_and_comes_again(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(str(tmp_path / "door"))
+        given.listen()
+        for _ in range(2):
+            with socket.socket(socket.AF_UNIX) as caller:
+                caller.connect(str(tmp_path / "door"))  # nobody is there yet
+                caller.sendall(b'{"wish": "dinner"}\n')
+                places = "--data", f"{tmp_path}/data", "--run", f"{tmp_path}/run"
+                with activated(given, "hal.stewardd", *places, "--rest", "0.1") as process:
+                    caller.settimeout(20)
+                    assert b"refused" in caller.recv(4096)
+                    assert process.wait(timeout=20) == 0
