@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
@@ -12,6 +13,8 @@ import trio
 from gatewayd.config_tables import Config, Metrics, ModbusTcp
 from gatewayd.services import modbus_tcp
 from gatewayd.services.ocpp_listener import Rules
+
+log = logging.getLogger(__name__)
 
 
 class PortTaken(Exception):
@@ -150,6 +153,8 @@ class RunningServices:
 
         configure = await nursery.start(scoped)
         self._running[name] = self._running[name]._replace(place=place, configure=configure)
+        if place is not None:
+            log.info("%s serves at %s:%d", name, *place)
 
     async def end(self, name: str) -> None:
         """Returns when it has ended; at once where it does not run."""

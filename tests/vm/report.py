@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from hal.stewardd import REST_S
 from tests.vm.machine import PROJECT, Machine
 
 OURS = ("gatewayd", "webd", "paneld", "netd", "stewardd")
@@ -18,8 +19,11 @@ LARGEST_ROOT, LARGEST_GATEWAYD, LARGEST_OURS, LONGEST_PATH_S = 60.0, 45.0, 90.0,
 
 
 def memory_mib(vm: Machine, service: str) -> tuple[float, float]:
-    """Resident, and its share: what several hold together is divided among them, so that shares can be added up."""
+    """Resident, and its share: what several hold together is divided among them, so that shares can be added up.
+    Nothing for one that has ended because nobody asks."""
     pid = vm.run("systemctl", "show", "-P", "MainPID", service).strip()
+    if pid == "0":
+        return 0.0, 0.0
     rows = (row.split() for row in vm.run("cat", f"/proc/{pid}/smaps_rollup").splitlines()[1:])
     kib = {words[0]: int(words[1]) for words in rows}
     return kib["Rss:"] / 1024, kib["Pss:"] / 1024
@@ -28,6 +32,13 @@ def memory_mib(vm: Machine, service: str) -> tuple[float, float]:
 def active_at(vm: Machine, unit: str) -> float:
     """When it was up, in seconds since the kernel started."""
     return int(vm.run("systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", unit)) / 1e6
+
+
+def modbus_served_at(vm: Machine) -> float:
+    """When gatewayd said that it serves Modbus TCP, in seconds since the kernel started."""
+    said = vm.run("journalctl", "-b", "-u", "gatewayd", "-o", "short-monotonic", "--no-pager")
+    (row,) = (row for row in said.splitlines() if "modbus_tcp serves" in row)
+    return float(row[1 : row.index("]")])
 
 
 def processor_s(vm: Machine, service: str) -> float:
@@ -49,6 +60,9 @@ def ours(vm: Machine) -> dict[str, float]:
     print(vm.run("systemd-analyze", "critical-chain", "--no-pager"))
     for name in (*OURS, "chrony", "systemd-udevd", "systemd-journald"):
         print(f"{name:<20}up after {active_at(vm, name):5.1f} s, {processor_s(vm, name):5.2f} s of the processor")
+    busy = sum(memory_mib(vm, name)[1] for name in OURS)
+    print(f"shares together, soon after the start: {busy:.1f} MiB")
+    vm.run("sleep", str(int(REST_S) + 5))
     memory = {name: memory_mib(vm, name) for name in OURS}
     for name, (resident, share) in memory.items():
         print(f"{name:<20}{resident:5.1f} MiB resident, {share:5.1f} MiB its share")
@@ -57,6 +71,7 @@ def ours(vm: Machine) -> dict[str, float]:
         "resident": sum(resident for resident, _ in memory.values()),
         "shares": sum(share for _, share in memory.values()),
         "sysinit": active_at(vm, "sysinit.target"),
+        "modbus": modbus_served_at(vm),
         "gatewayd up": active_at(vm, "gatewayd"),
         "all up": active_at(vm, "multi-user.target"),
     }
@@ -72,7 +87,7 @@ def main() -> int:
         with_it = both.submit(with_machine, "report", "", ours)
         without_it = both.submit(with_machine, "report-empty", "systemd.unit=basic.target", empty)
     with_ours, without = with_it.result(), without_it.result()
-    path_s = with_ours["gatewayd up"] - with_ours["sysinit"]
+    path_s = with_ours["modbus"] - with_ours["sysinit"]
     root = (PROJECT / "build/root/root.squashfs").stat().st_size / (1 << 20)
     rows = [
         ("root, compressed", root, "MiB", LARGEST_ROOT),
@@ -83,8 +98,9 @@ def main() -> int:
     for what, value, unit, limit in rows:
         print(f"{what:<32}{value:8.1f} {unit:<4} (at most {limit:g}){'' if value <= limit else '  MISSED'}")
     print(f"{'all our services, their shares':<32}{with_ours['shares']:8.1f} MiB")
-    print(f"{'kernel start to Modbus answering':<32}{with_ours['gatewayd up']:8.1f} s")
-    print(f"{'as a ratio to nothing of ours':<32}{with_ours['gatewayd up'] / without['up']:8.2f}")
+    print(f"{'sysinit to all ports of gatewayd':<32}{with_ours['gatewayd up'] - with_ours['sysinit']:8.1f} s")
+    print(f"{'kernel start to Modbus answering':<32}{with_ours['modbus']:8.1f} s")
+    print(f"{'as a ratio to nothing of ours':<32}{with_ours['modbus'] / without['up']:8.2f}")
     return int(any(value > limit for _, value, _, limit in rows))
 
 
