@@ -1,7 +1,9 @@
 """`python -m tests.vm.report`: what the appliance takes, on its own root, emulated: the figures of `make vm-report`.
 
 Seconds are the guest's, whose clock goes by instructions, one a nanosecond: about what the module itself takes, and the
-same on every machine. The same root and kernel with an empty target beside it tell what of it is ours.
+same on every machine. One of the two processors is left out: the emulator runs them in turns, and each would count the
+other's instructions as time, whatever systemd prefers. The same root and kernel with an empty target beside it tell
+what of it is ours.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from tests.vm.machine import PROJECT, Machine
 OURS = ("gatewayd", "webd", "paneld", "netd", "stewardd")
 LARGEST_ROOT, LARGEST_GATEWAYD, LARGEST_OURS, LONGEST_PATH_S = 60.0, 45.0, 90.0, 3.0
 """MiB, MiB, MiB, and seconds after sysinit."""
+
+ONE_PROCESSOR = "maxcpus=1"
 
 
 def memory_mib(vm: Machine, service: str) -> tuple[float, float]:
@@ -59,7 +63,8 @@ def with_machine(name: str, append: str, look: Callable[[Machine], dict[str, flo
 def ours(vm: Machine) -> dict[str, float]:
     print(vm.run("systemd-analyze", "critical-chain", "--no-pager"))
     for name in (*OURS, "chrony", "systemd-udevd", "systemd-journald"):
-        print(f"{name:<20}up after {active_at(vm, name):5.1f} s, {processor_s(vm, name):5.2f} s of the processor")
+        if active_at(vm, name):  # stewardd is started for whoever asks
+            print(f"{name:<20}up after {active_at(vm, name):5.1f} s, {processor_s(vm, name):5.2f} s of the processor")
     busy = sum(memory_mib(vm, name)[1] for name in OURS)
     print(f"shares together, soon after the start: {busy:.1f} MiB")
     vm.run("sleep", str(int(REST_S) + 5))
@@ -84,20 +89,20 @@ def empty(vm: Machine) -> dict[str, float]:
 def main() -> int:
     """0; 1 when a figure is above its limit."""
     with ThreadPoolExecutor() as both:
-        with_it = both.submit(with_machine, "report", "", ours)
-        without_it = both.submit(with_machine, "report-empty", "systemd.unit=basic.target", empty)
+        with_it = both.submit(with_machine, "report", ONE_PROCESSOR, ours)
+        without_it = both.submit(with_machine, "report-empty", f"{ONE_PROCESSOR} systemd.unit=basic.target", empty)
     with_ours, without = with_it.result(), without_it.result()
     path_s = with_ours["modbus"] - with_ours["sysinit"]
     root = (PROJECT / "build/root/root.squashfs").stat().st_size / (1 << 20)
     rows = [
         ("root, compressed", root, "MiB", LARGEST_ROOT),
         ("gatewayd, resident", with_ours["gatewayd"], "MiB", LARGEST_GATEWAYD),
-        ("all our services, resident", with_ours["resident"], "MiB", LARGEST_OURS),
+        ("all our services, their shares", with_ours["shares"], "MiB", LARGEST_OURS),
         ("sysinit to Modbus answering", path_s, "s", LONGEST_PATH_S),
     ]
     for what, value, unit, limit in rows:
         print(f"{what:<32}{value:8.1f} {unit:<4} (at most {limit:g}){'' if value <= limit else '  MISSED'}")
-    print(f"{'all our services, their shares':<32}{with_ours['shares']:8.1f} MiB")
+    print(f"{'all our services, resident':<32}{with_ours['resident']:8.1f} MiB, what they share counted for each")
     print(f"{'sysinit to all ports of gatewayd':<32}{with_ours['gatewayd up'] - with_ours['sysinit']:8.1f} s")
     print(f"{'kernel start to Modbus answering':<32}{with_ours['modbus']:8.1f} s")
     print(f"{'as a ratio to nothing of ours':<32}{with_ours['modbus'] / without['up']:8.2f}")
