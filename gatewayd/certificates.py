@@ -142,8 +142,9 @@ class Certificates:
         self._stood = None
         try:
             answer = self._certify(wish)
-        except OSError as error:
-            answer = certify.Answer(str(error), [])
+        except OSError as error:  # nobody knows better than before
+            self._trouble(AUTHORITY, f"{UNUSABLE}: {error}")
+            return
         self._trouble(AUTHORITY, f"{UNUSABLE}: {answer.fault}" if answer.fault else "")
         self._made_as = None if answer.fault else (wish.name, wish.key_type)
         self._standing = next((each for each in answer.results if isinstance(each, certify.Standing)), NONE_WANTED)

@@ -275,6 +275,19 @@ class TestTheProgram:
         made.refresh(parsed, EPOCH)
         assert made.troubles == {}
 
+    def test_that_fails_takes_nothing_away(self, tmp_path: Path) -> None:
+        counted = Counted()
+        made = Certificates(tmp_path / "state", Site(), lambda context: None, tmp_path / "run", counted)
+        (tmp_path / "state").mkdir()
+        toml = TLS + inline(PAPERS)
+        made.refresh(config.parse(toml, "c.toml"), EPOCH)
+        until = made.until
+        counted.fails = True
+        made.refresh(config.parse('[gateway]\nname = "other"\n' + toml, "c.toml"), EPOCH)
+        assert set(made.troubles) == {AUTHORITY}
+        assert made.until == until is not None
+        assert (tmp_path / "run" / "page-site.pem").exists()
+
     async def test_signs_for_all_who_asked_at_once(self, tmp_path: Path) -> None:
         parsed, (made, counted) = config.parse(TLS, "c.toml"), self.made(tmp_path)
         await made.look(parsed)
