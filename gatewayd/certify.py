@@ -107,7 +107,7 @@ def in_a_process(wish: Wish) -> Answer:
     surroundings.pop("NOTIFY_SOCKET", None)
     try:
         ran = subprocess.run(
-            [sys.executable, "-m", __name__],
+            [sys.executable, *(["-OO"] if sys.flags.optimize > 1 else []), "-m", __name__],
             input=msgspec.json.encode(wish), stdout=subprocess.PIPE, env=surroundings, timeout=LIMIT_S, check=True,
         )  # fmt: skip
         return msgspec.json.decode(ran.stdout, type=Answer)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "rootfs/usr/lib/gateway/card-restore"
+LOOK = SCRIPT.with_name("card-look")
 PROGRAM = "/usr/lib/gateway/bin/card_restore"
 PROJECT = Path(__file__).parents[2]
 
@@ -69,6 +70,25 @@ def started(device: str, folder: Path) -> subprocess.CompletedProcess[str]:
         )
     finally:
         place.rmdir()
+
+
+def looked(device: str) -> str:
+    """Where card-look saw a backup; empty: nowhere."""
+    within = (
+        f"mount -t tmpfs tmpfs /run; mkdir /run/card-look; sh {LOOK} {device} || exit 1; "
+        "if grep card-look/card /proc/mounts; then exit 1; fi; "  # it is mounted no more
+        "if [ -e /run/card-look/partition ]; then cat /run/card-look/partition; fi"
+    )
+    done = subprocess.run(["unshare", "-m", "sh", "-c", within], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_a_backup_is_seen_by_its_ending_and_nothing_else_is(partition: tuple[str, Path]) -> None:
+    put(partition, passphrase_txt=b"a boiler room in May")
+    assert looked(partition[0]) == ""
+    put(partition, Site_BACKUP=b"PK")
+    assert looked(partition[0]) == partition[0]
 
 
 def test_what_is_wrong_is_told_on_the_card_and_the_start_goes_on(partition: tuple[str, Path], tmp_path: Path) -> None:
