@@ -208,6 +208,7 @@ class _Storm:
                 await self._plant.stop()
                 self._judges.stopping = False
             await trio.sleep(self._random.uniform(0.1, 10))
+            self._judges.restarted()
             await self._start()
 
     async def _control(self) -> None:

@@ -92,6 +92,12 @@ class Judges:
     def upstream(self, who: str, name: str) -> Upstream:
         return Upstream(self, self.case(who), name)
 
+    def restarted(self) -> None:
+        """The gateway was started anew. Under `disconnect` frames pass and it keeps nothing of them, so it cannot know
+        that an answer was heard before."""
+        for case in self.cases.values() if not self.buffered else ():
+            case.answers.clear()
+
     def look(self) -> None:
         """Whether a charge point waits too long for an answer."""
         now = trio.current_time()
