@@ -80,7 +80,7 @@ class Authority:
             return
         self._key = new_key(key_type)
         self._certificate = self._self_signed(now)
-        durable.write(key_file, key_pem(self._key).encode())
+        _keep_key(key_file, self._key)
         durable.write(certificate_file, self.certificate.encode(), CERTIFICATE_MODE)
 
     @property
@@ -134,7 +134,7 @@ class Authority:
         if isinstance(found, kind):
             return found
         key = new_key(self._key_type)
-        durable.write(file, key_pem(key).encode())
+        _keep_key(file, key)
         return key
 
     def _issue_server(self, names: list[str], key: PrivateKey, now: datetime) -> Issued:
@@ -243,6 +243,12 @@ def key_pem(key: PrivateKey) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
+
+
+def _keep_key(file: Path, key: PrivateKey) -> None:
+    """Readable by nobody else, whatever could not be used in its place before: an existing file keeps its mode."""
+    file.unlink(missing_ok=True)
+    durable.write(file, key_pem(key).encode())
 
 
 def _subject(name: str) -> x509.Name:

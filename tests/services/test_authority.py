@@ -48,6 +48,15 @@ def test_its_server_certificate_verifies_for_its_names(tmp_path: Path, key_type:
     assert verifier.verify(chain[0], chain[1:])[0].subject == chain[0].subject
 
 
+def test_a_new_key_is_private_whatever_stood_in_its_place(tmp_path: Path) -> None:
+    for name in ("authority.key", "server.key"):
+        (tmp_path / name).write_text("damaged")
+        (tmp_path / name).chmod(0o644)
+    Authority(tmp_path, "a", "ec", now=NOW).server(NAMES, now=NOW)
+    for name in ("authority.key", "server.key"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
 def test_it_is_kept_and_the_keys_are_private(tmp_path: Path) -> None:
     first = Authority(tmp_path, "a", "ec", now=NOW)
     issued = first.server(NAMES, now=NOW)
