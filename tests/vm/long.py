@@ -2,7 +2,8 @@
 
 Every start is a fresh machine, and a line in build/vm/long.jsonl as soon as it was seen: a run goes on where the last
 one stopped, until COUNT of each kind were seen of this very root; then it says so again. What is random is drawn from
-the kind and the number of the start, so that one that failed can be had again. Seconds are the guest's.
+the kind and the number of the start, so that one that failed can be had again. Seconds are the guest's, whose clock
+goes by instructions: AT_ONCE machines side by side, or a busy one beneath, change nothing of what is seen.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from queue import SimpleQueue
 from typing import Any, Final
 
 from tests.vm.machine import BUILT, PROJECT, Machine
@@ -22,6 +25,8 @@ from tests.vm.wire import TAP, Wire
 
 SEEN: Final = BUILT / "long.jsonl"
 COUNT: Final = 20
+AT_ONCE: Final = 2
+"""An emulated machine is one core and 1 GiB of this one; `vm.sh able` asks for memory for two."""
 FLAPS: Final = 5
 FLAP_S: Final = (1.0, 9.0)
 """How long a server of the kind `flapping` is there, and not there, each time."""
@@ -109,27 +114,23 @@ def passed(vm: Machine, seconds: float) -> None:
         time.sleep(0.3)
 
 
-def factory_reset(
-    name: str, network: Callable[[Machine, Wire, random.Random], Figures], chance: random.Random
-) -> Figures:
-    """A start with the button held, in a network of one kind, until that network's part is done."""
-    vm = Machine("long", BUILT / "used.img")
+def factory_reset(kind: str, vm: Machine, chance: random.Random) -> Figures:
+    """A start with the button held, in a network of this kind, until that network's part is done."""
     with Wire(vm.directory) as wire:
-        if name == "with":
+        if kind == "with":
             wire.serve_dhcp()
         try:
             vm.start(closed=("button",), network=TAP, prefix=wire.enter)
             hold_the_button(vm)
             found = figures(vm)
             assert nothing_is_left(vm), "the canary is still on the disk"
-            return found | network(vm, wire, chance)
+            return found | NETWORKS[kind](vm, wire, chance)
         finally:
             vm.remove()
 
 
-def kill(chance: random.Random) -> Figures:
+def kill(vm: Machine, chance: random.Random) -> Figures:
     """The plug is pulled at an instant of a start or after it; the start after that must be as good as any."""
-    vm = Machine("long")
     try:
         vm.start()
         at = chance.uniform(3.0, START_S + 5)
@@ -142,7 +143,7 @@ def kill(chance: random.Random) -> Figures:
         vm.remove()
 
 
-NETWORKS: Final = {
+NETWORKS: Final[dict[str, Callable[[Machine, Wire, random.Random], Figures]]] = {
     "with": with_a_server,
     "without": without_one,
     "late": one_that_comes_late,
@@ -158,13 +159,38 @@ def of_this_root() -> tuple[str, list[dict[str, Any]]]:
     return root, [row for row in rows if row["root"] == root]
 
 
-def one(kind: str, number: int) -> dict[str, Any]:
+def one(kind: str, number: int, place: str) -> dict[str, Any]:
+    """`place`: the machine's directory within build/vm, which no other may have meanwhile."""
     chance = random.Random(f"{kind} {number}")
     try:
-        found = kill(chance) if kind == "kill" else factory_reset(kind, NETWORKS[kind], chance)
+        if kind == "kill":
+            found = kill(Machine(place), chance)
+        else:
+            found = factory_reset(kind, Machine(place, BUILT / "used.img"), chance)
     except (AssertionError, subprocess.TimeoutExpired) as why:  # a machine that hangs answers nobody
         return {"kind": kind, "number": number, "failed": str(why)}
     return {"kind": kind, "number": number, "figures": found}
+
+
+def side_by_side(wanted: list[tuple[str, int]]) -> Iterator[dict[str, Any]]:
+    """What was seen of each, in the order in which they end."""
+    places: SimpleQueue[str] = SimpleQueue()
+    for place in range(AT_ONCE):
+        places.put(f"long-{place}")
+
+    def next_one(kind: str, number: int) -> dict[str, Any]:
+        place = places.get()
+        try:
+            return one(kind, number, place)
+        finally:
+            places.put(place)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            for each in as_completed([pool.submit(next_one, *each) for each in wanted]):
+                yield each.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def told(rows: list[dict[str, Any]]) -> None:
@@ -184,15 +210,13 @@ def main(count: int) -> int:
     """0; 1 when a start was not as it should be, in this run or one before of the same root."""
     root, rows = of_this_root()
     used_disk()
-    for number in range(count):
-        for kind in KINDS:
-            if any((row["kind"], row["number"]) == (kind, number) for row in rows):
-                continue
-            row = one(kind, number) | {"root": root}
-            rows.append(row)
-            with open(SEEN, "a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"{kind} {number}: {row.get('failed') or row['figures']}", flush=True)
+    seen = {(row["kind"], row["number"]) for row in rows}
+    wanted = [(kind, number) for number in range(count) for kind in KINDS if (kind, number) not in seen]
+    for row in side_by_side(wanted):
+        rows.append(row | {"root": root})
+        with open(SEEN, "a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+        print(f"{row['kind']} {row['number']}: {row.get('failed') or row['figures']}", flush=True)
     told(rows)
     return int(any("failed" in row for row in rows))
 

@@ -15,7 +15,7 @@ class Wire:
     """Use `with`. `enter` is what a command must begin with to be on this network."""
 
     def __init__(self, directory: Path) -> None:
-        self.name = f"vm{os.getpid()}"
+        self.name = f"vm-{directory.name}-{os.getpid()}"
         self.enter = ("ip", "netns", "exec", self.name)
         self._directory = directory
         self._server: subprocess.Popen[bytes] | None = None
