@@ -26,5 +26,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     mark = item.get_closest_marker("limit")
     if mark is None:
         return (yield)
-    with limited(item.nodeid, float(mark.args[0]), item.config.stash[_TERMINAL]):
+    tries = 1 + (item.config.getoption("reruns", None) or 0)  # all of them are one protocol
+    with limited(item.nodeid, tries * float(mark.args[0]), item.config.stash[_TERMINAL]):
         return (yield)

@@ -53,7 +53,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call":
+    outcome: str = report.outcome
+    if report.when == "call" and outcome != "rerun":  # what a try saw that is made again counts for nothing
         for name, value in report.user_properties:
             if name == SAID and isinstance(value, list):
                 _heard.extend(value)
