@@ -1,7 +1,7 @@
 """Bridge role: dials the central system of a charge point that dials us (ocpp.md, Bridge).
 
 Containment boundary `one charge point's central system`: whatever that sends, and whatever the WebSocket library makes
-of it, ends at this one connection (`Upstreams._connection`); the charge point's is dropped then.
+of it, ends at this one connection (`Upstreams._reached`, then `_connection`); the charge point's is dropped then.
 """
 
 from __future__ import annotations
@@ -119,24 +119,35 @@ class Upstreams:
         wait_s = past.until - trio.current_time()
         if wait_s > 0:
             raise Refused(Cause.upstream_away, f"its central system is tried again in {wait_s:.0f} s", identity=name)
-        found: Upstream | str = f"no answer within {DIAL_TIMEOUT_S:.0f} s"
+        found: Upstream | Stream | str = f"no answer within {DIAL_TIMEOUT_S:.0f} s"
         with trio.move_on_after(DIAL_TIMEOUT_S):
-            found = await nursery.start(self._connection, place, upgrade, past)
+            found = await self._reached(place)
+            if isinstance(found, Stream):
+                found = await nursery.start(self._connection, found, place, upgrade, past)
         if isinstance(found, Upstream):
             return found
         past.failed(trio.current_time(), self.random.random())
         raise Refused(Cause.upstream_away, f"its central system at {place.host}: {found}", identity=name)
 
+    async def _reached(self, place: Place) -> Stream | str:
+        """The way to a central system, or why there is none; nothing that is found there leaves here. No task is made
+        for it: one that is away is dialled for days."""
+        found: Stream | str = "closed"
+        try:
+            found = await self._stream(place)
+        except* Exception as group:
+            found = _told(group)
+        return found
+
     async def _connection(
-        self, place: Place, upgrade: Upgrade, past: Past, task_status: trio.TaskStatus[Upstream | str]
-    ) -> None:
-        """One connection from its first byte to its end; nothing that a central system does leaves here."""
-        stream: Stream | None = None
+        self, stream: Stream, place: Place, upgrade: Upgrade, past: Past,
+        task_status: trio.TaskStatus[Upstream | str],
+    ) -> None:  # fmt: skip
+        """One connection from its first message to its end; nothing that a central system does leaves here."""
         upstream: Upstream | None = None
         why = "closed"
         try:
             async with trio.open_nursery() as library:  # whatever its tasks raise arrives here
-                stream = await self._stream(place)
                 offered = [upgrade.agreed or handshake.SUBPROTOCOL]
                 connection = await wrap_client_stream(
                     library, cast("trio.SocketStream", stream), place.host, place.resource, subprotocols=offered,
@@ -151,9 +162,8 @@ class Upstreams:
         except* Exception as group:
             why = _told(group)
         finally:
-            if stream is not None:
-                with suppress(Exception):
-                    await trio.aclose_forcefully(stream)
+            with suppress(Exception):
+                await trio.aclose_forcefully(stream)
             if upstream is not None:
                 upstream.lost |= not upstream.done.is_set()
                 upstream.gone.set()
