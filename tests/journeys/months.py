@@ -38,8 +38,8 @@ COUNT, CONNECTORS = 20, 2
 DAY_S = 86_400.0
 TOML = """
 [ocpp]
-heartbeat_interval_s = 1800
-ping_interval_s = 900
+heartbeat_interval_s = 3600
+ping_interval_s = 3600
 """
 """Slower than in a plant: what happens a thousand times less happens often enough, and a day takes seconds."""
 CONFIGURATION = {
