@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import trio
@@ -115,16 +116,24 @@ class Watch:
 
 def steady(inspector: Inspector, number: int, connectors: int) -> dict[str, Value]:
     """All points of a charge point that do not move while it charges."""
-    found: dict[str, Value] = {}
     blocks = {at: inspector.block(number, at) for at in (*range(connectors + 1), 8, 9)}
+    return {
+        name: inspector.decode(kind, blocks[at][first:end])
+        for name, kind, at, first, end in _steady_points(connectors)
+    }  # fmt: skip
+
+
+@functools.cache
+def _steady_points(connectors: int) -> tuple[tuple[str, str, int, int, int], ...]:
+    """Name with block, kind, block, first register there, the one behind the last."""
+    found = []
     for (block, name), point in POINTS.points.items():
         if name in MOVING or name.startswith(MEASURED) or block in ("gateway", "matrix"):
             continue
         for connector in range(1, connectors + 1) if block == "connector" else (0,):
             at = {"charge_point": 0, "command": 8, "identity": 9}.get(block, connector)
-            registers = blocks[at][point.offset : point.offset + point.registers]
-            found[f"{at}/{name}"] = inspector.decode(point.kind, registers)
-    return found
+            found.append((f"{at}/{name}", point.kind, at, point.offset, point.offset + point.registers))
+    return tuple(found)
 
 
 def buffers(gateway: Gateway) -> Iterator[tuple[str, int, int]]:

@@ -110,6 +110,7 @@ class Connector:
             if self.vehicle:
                 self.vehicle.take(energy_wh)
                 drawn_a = self.vehicle.drawn_current_a(self.offered_a)
-            self.meter.flow(drawn_a, self.phases)
             if self.counted_at >= now:
+                self.meter.flow(drawn_a, self.phases)
                 return
+            self.meter.draw(drawn_a, self.phases)
