@@ -136,9 +136,8 @@ class Gateway:
             modbus, *others = served.SERVED
             await self._serve_at_start(modbus)
             await self._serve_line()
-            # A first start makes keys, which takes the module seconds: no BMS waits for them.
-            await self._certificates.look(self._config)
-            self._services.start_soon(self._certificates.keep, lambda: self._config)
+            # A first start makes keys, which takes the module seconds: only charge points that need them wait.
+            await self._certificates.begin(self._config)
             for name in others:
                 await self._serve_at_start(name)
             await self._serve_programs()
@@ -150,10 +149,11 @@ class Gateway:
                 keep_good(self._paths, self._config)
             else:
                 await self.reload()  # which shows what is wrong with the file, and changes nothing
-            say("ready")
-            self._watchdog.ready()
+            await self._services.start(self._watchdog.run, self._is_well, self._status)
             try:
-                await self._watchdog.run(self._is_well, self._status)
+                await self._services.start(self._certificates.keep, lambda: self._config)
+                say("ready")  # to scripts, which may look at the authority's certificate then
+                await trio.sleep_forever()
             finally:
                 self._watchdog.stopping()
 

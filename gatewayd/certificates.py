@@ -88,12 +88,25 @@ class Certificates:
         """What is missing → why."""
         self.until: float | None = None
         """When the user's own certificate ends, seconds since 1970; None: there is none."""
+        self._looked = False
         self._one_at_a_time = trio.Lock()
         self._bell = trio.Event()
         """Somebody asked."""
 
-    async def keep(self, config: Callable[[], Config]) -> None:
-        """Answer charge points; look again every minute, and when one of them got a certificate."""
+    async def begin(self, config: Config) -> None:
+        """Look, where a charge point may need them from its first call on: it comes over TLS, or may ask for its own.
+        Elsewhere that can wait for what is more urgent; `keep` does it."""
+        if config.ocpp.tls.port >= 0 or "SignCertificate" in config.ocpp.ask_bms:
+            await self.look(config)
+
+    async def keep(
+        self, config: Callable[[], Config], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Answer charge points; look again every minute, and when one of them got a certificate. Started once somebody
+        has looked."""
+        if not self._looked:
+            await self.look(config())
+        task_status.started()
         while True:
             with trio.move_on_after(LOOK_AGAIN_S) as waiting:
                 await self._bell.wait()
@@ -112,6 +125,7 @@ class Certificates:
                 site.trouble(name, there=name in self.troubles)
             site.certificate_until = self.until
             site.signer = self if self._made_as is not None else None
+            self._looked = True
 
     def refresh(self, config: Config, epoch: float, *, ask: bool = False) -> None:
         """Make what is missing, renew what is due, read what changed. What cannot be had is logged once and stands in

@@ -57,7 +57,8 @@ class Watchdog:
         status: Callable[[], str],
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Feed systemd's watchdog while `is_well()` and the loop is on time; `status()` is the line for people."""
+        """Say ready; feed systemd's watchdog while `is_well()` and the loop is on time. `status()` is for people."""
+        self.ready()
         task_status.started()
         every_s = min(self._every_s, STATUS_EVERY_S)
         due = trio.current_time()

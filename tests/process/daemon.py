@@ -69,6 +69,8 @@ class Daemon:
         self.config = folder / "gateway.toml"
         self.state = folder / "state"
         self.log = folder / "log"
+        self.environment: dict[str, str] = {}
+        """Added to this process's own."""
         self.ports: dict[str, int | None] = {}
         self.process: trio.Process | None = None
         self._places = {"modbus": modbus, "ocpp": ocpp}
@@ -97,7 +99,7 @@ class Daemon:
 
     async def launch(self) -> None:
         """Start the process and wait for nothing. What it logs is added to the log of its former lives."""
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"} | self.environment
         with self.log.open("ab") as log:
             self.process = await trio.lowlevel.open_process(self.arguments, stdout=PIPE, stderr=log, env=environment)
 
@@ -105,6 +107,10 @@ class Daemon:
         """Wait for the line `ready`; AssertionError with the log when it ends instead."""
         assert self.process is not None
         assert await until_ready(self.process, self.logged) == b"ready\n"
+        self.look_where()
+
+    def look_where(self) -> None:
+        """Read which ports it has bound."""
         self.ports = json.loads((self.visible_state / "ports.json").read_text(encoding="utf-8"))
 
     async def start(self) -> None:

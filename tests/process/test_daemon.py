@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import signal
 import socket
@@ -16,9 +15,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from gatewayd.points.gateway import MAP_MAGIC
 from gatewayd.services.ledger.schema import MIGRATIONS
-from tests.process.daemon import READY_TIMEOUT_S, Daemon, charge_points, running
+from tests.process.daemon import Daemon, charge_points, running
 from tests.simulator.bms import Bms, ConnectionLost, ModbusClient, ModbusError
 from tests.simulator.charge_point import ChargePoint, Vehicle
 from tests.simulator.ocpp_link import NoAnswer
@@ -60,31 +58,6 @@ async def charging(nursery: trio.Nursery, daemon: Daemon, identity: str = "CP001
 
 
 # --- start and stop -----------------------------------------------------------------------------------------------
-
-
-async def test_modbus_does_not_wait_for_keys_and_certificates(tmp_path: Path) -> None:
-    """Here they take as long as nobody writes into a pipe that stands where one of them should."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    daemon = Daemon(tmp_path, charge_points("CP001"), modbus=port)
-    daemon.state.mkdir()
-    (daemon.state / "authority.key").touch()
-    os.mkfifo(daemon.state / "authority.pem")
-    await daemon.launch()
-    try:
-        with trio.fail_after(READY_TIMEOUT_S):
-            while True:
-                try:
-                    client = await ModbusClient.connect("127.0.0.1", port)
-                    break
-                except OSError:
-                    await trio.sleep(0.02)
-            assert (await client.read_registers(0, 1))[0] == MAP_MAGIC
-        await trio.to_thread.run_sync((daemon.state / "authority.pem").write_bytes, b"no certificate")
-        await daemon.until_ready()
-        assert "the gateway's own authority cannot be used" in daemon.logged()
-    finally:
-        await daemon.kill()
 
 
 async def test_it_says_ready_once_and_where(daemon: Daemon) -> None:

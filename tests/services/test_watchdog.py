@@ -40,7 +40,6 @@ async def test_it_is_fed_three_times_per_timeout(
     systemd: socket.socket, autojump_clock: trio.testing.MockClock
 ) -> None:
     watchdog = Watchdog({"WATCHDOG_USEC": WATCHDOG_USEC})
-    watchdog.ready()
     with trio.move_on_after(9.1):
         await watchdog.run(lambda: True, lambda: "2 charge points")
     watchdog.stopping()
@@ -80,7 +79,6 @@ async def test_without_systemd_it_says_nothing_and_goes_on(
 ) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     watchdog = Watchdog({})
-    watchdog.ready()
     with trio.move_on_after(60) as lived:
         await watchdog.run(lambda: True, lambda: "")
     assert lived.cancelled_caught

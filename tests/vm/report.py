@@ -17,7 +17,8 @@ from tests.vm.machine import PROJECT, Machine
 
 OURS = ("gatewayd", "webd", "paneld", "netd", "stewardd")
 LARGEST_ROOT, LARGEST_GATEWAYD, LARGEST_OURS, LONGEST_PATH_S = 60.0, 45.0, 90.0, 3.0
-"""MiB, MiB, MiB, and seconds after sysinit."""
+"""MiB, MiB, MiB, and seconds after sysinit: to Modbus, and to READY=1, where systemd's critical chain ends and every
+listener of an unconfigured gateway is bound."""
 
 ONE_PROCESSOR = "maxcpus=1"
 
@@ -38,10 +39,10 @@ def active_at(vm: Machine, unit: str) -> float:
     return int(vm.run("systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", unit)) / 1e6
 
 
-def modbus_served_at(vm: Machine) -> float:
-    """When gatewayd said that it serves Modbus TCP, in seconds since the kernel started."""
+def said_at(vm: Machine, words: str) -> float:
+    """When gatewayd said so, in seconds since the kernel started."""
     said = vm.run("journalctl", "-b", "-u", "gatewayd", "-o", "short-monotonic", "--no-pager")
-    (row,) = (row for row in said.splitlines() if "modbus_tcp serves" in row)
+    (row,) = (row for row in said.splitlines() if words in row)
     return float(row[1 : row.index("]")])
 
 
@@ -61,7 +62,7 @@ def with_machine(name: str, append: str, look: Callable[[Machine], dict[str, flo
 
 
 def ours(vm: Machine) -> dict[str, float]:
-    print(vm.run("systemd-analyze", "critical-chain", "--no-pager"))
+    print(vm.run("systemd-analyze", "critical-chain", "--no-pager", "gatewayd.service"))
     for name in (*OURS, "chrony", "systemd-udevd", "systemd-journald"):
         if active_at(vm, name):  # stewardd is started for whoever asks
             print(f"{name:<20}up after {active_at(vm, name):5.1f} s, {processor_s(vm, name):5.2f} s of the processor")
@@ -76,8 +77,9 @@ def ours(vm: Machine) -> dict[str, float]:
         "resident": sum(resident for resident, _ in memory.values()),
         "shares": sum(share for _, share in memory.values()),
         "sysinit": active_at(vm, "sysinit.target"),
-        "modbus": modbus_served_at(vm),
+        "modbus": said_at(vm, "modbus_tcp serves"),
         "gatewayd up": active_at(vm, "gatewayd"),
+        "certified": said_at(vm, "]: ready"),
         "all up": active_at(vm, "multi-user.target"),
     }
 
@@ -92,18 +94,20 @@ def main() -> int:
         with_it = both.submit(with_machine, "report", ONE_PROCESSOR, ours)
         without_it = both.submit(with_machine, "report-empty", f"{ONE_PROCESSOR} systemd.unit=basic.target", empty)
     with_ours, without = with_it.result(), without_it.result()
-    path_s = with_ours["modbus"] - with_ours["sysinit"]
+    after_sysinit = {what: at - with_ours["sysinit"] for what, at in with_ours.items()}
     root = (PROJECT / "build/root/root.squashfs").stat().st_size / (1 << 20)
     rows = [
         ("root, compressed", root, "MiB", LARGEST_ROOT),
         ("gatewayd, resident", with_ours["gatewayd"], "MiB", LARGEST_GATEWAYD),
         ("all our services, their shares", with_ours["shares"], "MiB", LARGEST_OURS),
-        ("sysinit to Modbus answering", path_s, "s", LONGEST_PATH_S),
+        ("sysinit to Modbus answering", after_sysinit["modbus"], "s", LONGEST_PATH_S),
+        ("sysinit to gatewayd ready", after_sysinit["gatewayd up"], "s", LONGEST_PATH_S),
     ]
     for what, value, unit, limit in rows:
         print(f"{what:<32}{value:8.1f} {unit:<4} (at most {limit:g}){'' if value <= limit else '  MISSED'}")
     print(f"{'all our services, resident':<32}{with_ours['resident']:8.1f} MiB, what they share counted for each")
-    print(f"{'sysinit to all ports of gatewayd':<32}{with_ours['gatewayd up'] - with_ours['sysinit']:8.1f} s")
+    print(f"{'sysinit to its first certificates':<32}{after_sysinit['certified']:8.1f} s")
+    print(f"{'sysinit to everything':<32}{after_sysinit['all up']:8.1f} s")
     print(f"{'kernel start to Modbus answering':<32}{with_ours['modbus']:8.1f} s")
     print(f"{'as a ratio to nothing of ours':<32}{with_ours['modbus'] / without['up']:8.2f}")
     return int(any(value > limit for _, value, _, limit in rows))

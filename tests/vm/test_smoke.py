@@ -85,7 +85,9 @@ def test_everything_starts_and_nothing_fails(vm: Machine) -> None:
 
 
 def test_the_daemon_says_ready(vm: Machine) -> None:
-    assert "ready" in vm.run("journalctl", "-b", "-u", "gatewayd", "-o", "cat", "--no-pager").split("\n")
+    """A while after READY=1: its keys and certificates are made then."""
+    journal = "journalctl", "-b", "-u", "gatewayd", "-o", "cat", "--no-pager"
+    vm.until(lambda: "ready" in vm.run(*journal).split("\n"), 60, "gatewayd is ready")
 
 
 def test_a_fresh_card_has_an_empty_configuration_that_only_the_gateway_reads(vm: Machine) -> None:
@@ -146,8 +148,7 @@ def test_errors_are_kept_where_they_outlast_the_power(vm: Machine) -> None:
 
 
 def test_the_page_answers_over_https(vm: Machine) -> None:
-    there = vm.run("sh", "-c", "ls /run/gatewayd; journalctl -b -u gatewayd -u webd -o cat --no-pager")
-    assert "page.pem" in there.split(), there
+    vm.until(lambda: "page.pem" in vm.run("ls", "/run/gatewayd").split(), 60, "the page has a certificate")
     anybody = ssl.create_default_context()
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     with urllib.request.urlopen(f"https://127.0.0.1:{vm.port['page']}/", timeout=60, context=anybody) as answer:
