@@ -75,7 +75,10 @@ test-browser: setup ## the page in Chromium: first steps, speed, weight, accessi
 	@.ci/setup test-browser $$({ command -v node && command -v npm; } >/dev/null || echo node)
 	@mkdir -p build/browser && cp tests/browser/package.json build/browser/
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix build/browser
-	@GATEWAY_TEST_BROWSER=1 $(python) -m pytest -o faulthandler_timeout=300 -s tests/browser
+	@$(browser) -m alone
+	@$(browser) -m 'not alone' -n 2 --dist worksteal
+
+browser = GATEWAY_TEST_BROWSER=1 $(python) -m pytest -o faulthandler_timeout=300 -rP --durations=5 tests/browser
 
 .PHONY: check
 check: setup ## format, lint, types, shell scripts, table and documents fresh

@@ -18,6 +18,7 @@ _TERMINAL = pytest.StashKey[int]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "limit(seconds): after so long the test hangs, and the run ends with its name")
+    config.addinivalue_line("markers", "alone: it measures times, and nothing may run beside it")
     config.stash[_TERMINAL] = terminal()
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import pytest
 import trio
 
 from tests.browser.plant import PASSWORD, Plant, charge_points, standing
@@ -61,6 +62,7 @@ async def test_seven_interactions_from_unclaimed_to_a_register_that_moves(tmp_pa
     assert 'identity = "WALLBOX-1"' in plant.config.read_text()
 
 
+@pytest.mark.alone
 async def test_fifteen_thousand_points_are_filtered_at_once_and_one_is_written(tmp_path: Path) -> None:
     plant = Plant(tmp_path, charge_points(20, 7))
     async with standing(plant):
@@ -81,6 +83,7 @@ async def test_fifteen_thousand_points_are_filtered_at_once_and_one_is_written(t
     print(f"filter at {seen['all']} rows: median {took:.1f} ms of {FILTER_MS}")
 
 
+@pytest.mark.alone
 async def test_the_viewer_is_live_while_twenty_watch(tmp_path: Path) -> None:
     plant = Plant(tmp_path, charge_points(2, 2))
     ones = [plant.charge_point(f"CP{n:03}", HeartbeatInterval="1") for n in (1, 2)]

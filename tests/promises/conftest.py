@@ -20,7 +20,6 @@ _heard: list[report.Entry] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "alone: it measures times, and nothing may run beside it")
     config.addinivalue_line("markers", "twin(promise): a build that is broken on purpose, and must be caught")
 
 
