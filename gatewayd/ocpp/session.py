@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
+from msgspec import Struct
+
 from gatewayd.ocpp import central, frames, own_triggers, schema
 from gatewayd.ocpp.requests import BadParameter, operation_of
 from gatewayd.ocpp.schema_fields import Payload
@@ -37,8 +39,7 @@ class SessionBug(BaseException):
     """Our own session raised: no peer's fault, so no containment boundary of an edge stops it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Send this text, once the journal is committed up to `durable` (0: at once)."""
 
     text: str | bytes
@@ -49,8 +50,7 @@ class Send:
     """Monotonic time when it was said; whoever waits for the disk does not wait for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """Close the WebSocket."""
 
     code: int
@@ -63,8 +63,7 @@ StartKey = tuple[int, str, str, int]
 """What tells one StartTransaction from another: connector, timestamp, id tag, meter (ocpp.md, Transactions)."""
 
 
-@dataclass(slots=True)
-class OpenCall:
+class OpenCall(Struct):
     """The one Call of ours that waits for its answer."""
 
     id: str

@@ -12,6 +12,8 @@ import logging
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from gatewayd.ocpp import frames, schema, schema_core
 from gatewayd.ocpp.bridge import BOOT, Bridge
 from gatewayd.ocpp.own_triggers import QUIET
@@ -40,8 +42,7 @@ NOT_ACCEPTED_PAUSE_S = 30.0
 """After its central system did not accept the BootNotification, at least."""
 
 
-@dataclass(slots=True)
-class Told:
+class Told(Struct):
     """The one message that the central system was told and has not answered."""
 
     id: str
@@ -52,8 +53,7 @@ class Told:
     timeout: Entry
 
 
-@dataclass(slots=True)
-class Passed:
+class Passed(Struct):
     """A Call of the charge point that was passed on and is not answered yet."""
 
     call: frames.Call
@@ -61,8 +61,7 @@ class Passed:
     timeout: Entry
 
 
-@dataclass(slots=True)
-class Ahead:
+class Ahead(Struct):
     """A Call of the charge point that goes up as soon as none is open there."""
 
     call: frames.Call

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from msgspec import Struct
+
 from gatewayd.points.point import Point, Value, encoder
 from gatewayd.site.codes import WordOrder
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """How registers are laid out: what `[modbus]` says about order, sign, lost links and id tags."""
 
     word_order: WordOrder = WordOrder.big
@@ -46,8 +47,7 @@ class Format:
         return bytes(map(data.__getitem__, self.order(point)))
 
 
-@dataclass(frozen=True, slots=True)
-class RawArea:
+class RawArea(Struct, frozen=True):
     """Registers of a mailbox: kept as the BMS wrote them, in the record's own bytes."""
 
     offset: int

@@ -6,8 +6,9 @@ payload; how it goes over the wire is OCPP's business. Limits count 0.1 of the r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import floor
+
+from msgspec import Struct
 
 from gatewayd.site.codes import ProfileKind, ProfilePurpose, ProfileRecurrency, RateUnit
 from gatewayd.site.meter import NOMINAL_VOLTAGE_V
@@ -19,8 +20,7 @@ PICKED_PROFILE_IDS = 2_000_000
 """From here on the ids that the gateway picks for profiles of the mailbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(Struct, frozen=True):
     """A limit from `start_s` seconds after the start of the schedule."""
 
     start_s: int
@@ -28,8 +28,7 @@ class Period:
     """0.1 of the rate unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """One charging profile; None is absent."""
 
     id: int
@@ -50,16 +49,14 @@ class Profile:
     """0.1 of the rate unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetProfile:
+class SetProfile(Struct, frozen=True):
     """Wanted: this profile holds on this connector, 0 being the charge point as a whole."""
 
     connector: int
     profile: Profile
 
 
-@dataclass(frozen=True, slots=True)
-class ClearProfiles:
+class ClearProfiles(Struct, frozen=True):
     """Wanted: profiles that match all that is given are gone; None matches any."""
 
     id: int | None = None
@@ -78,8 +75,7 @@ class ClearProfiles:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class GetSchedule:
+class GetSchedule(Struct, frozen=True):
     """Wanted: what the charge point will allow on this connector during the next `duration_s` seconds."""
 
     connector: int
@@ -87,8 +83,7 @@ class GetSchedule:
     rate_unit: RateUnit
 
 
-@dataclass(frozen=True, slots=True)
-class CompositeSchedule:
+class CompositeSchedule(Struct, frozen=True):
     """The answer to GetSchedule, in the unit that came."""
 
     rate_unit: RateUnit

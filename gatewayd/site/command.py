@@ -10,14 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from gatewayd.site.codes import CommandCode, CommandError, CommandState, Result
 
 RESPONSE_TEXT_LENGTH = 100
 """Characters of `command_text` (the table)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """Where a command stands. `result` and `error` are codes of the table; `r1` and `text` carry the answer."""
 
     state: CommandState
@@ -81,8 +82,7 @@ class Command:
         self.origin.report(self, report, now)
 
 
-@dataclass(slots=True)
-class TriggerOutcome:
+class TriggerOutcome(Struct):
     """`trigger_command` .. `trigger_error` of one block: the last trigger or setpoint there."""
 
     command: int = CommandCode.none
@@ -98,8 +98,7 @@ HELD_TRIGGER_S = 10.0
 """A 1 written again and again acts once; after this long without a 1 the trigger is armed again (modbus.md, Types)."""
 
 
-@dataclass(slots=True)
-class Trigger:
+class Trigger(Struct):
     """The memory of one trigger register: tells a fresh 1 from one that a PLC keeps writing."""
 
     last_one: float | None = None

@@ -11,38 +11,36 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from gatewayd.site.reading_pace import ReadingPace
 
 if TYPE_CHECKING:
     from gatewayd.site.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class SaveTransaction:
+class SaveTransaction(Struct, frozen=True):
     """A transaction as it stands now; replaces what was saved under its id."""
 
     charge_point: int
     transaction: Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class SaveReading:
+class SaveReading(Struct, frozen=True):
     """The meter of a running transaction, which was saved before: nothing else of it has changed."""
 
     charge_point: int
     transaction: Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class SaveFact:
+class SaveFact(Struct, frozen=True):
     """One named number or text: an ack, a sequence, a setting, a counter."""
 
     name: str
     value: int | str
 
 
-@dataclass(frozen=True, slots=True)
-class SaveTag:
+class SaveTag(Struct, frozen=True):
     """One entry of the gateway's own authorization list; `status` 0 forgets it."""
 
     id_tag: str
@@ -52,13 +50,11 @@ class SaveTag:
     position: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ClearTags:
+class ClearTags(Struct, frozen=True):
     """The whole authorization list is forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
-class SaveInformative:
+class SaveInformative(Struct, frozen=True):
     """One informative request waits for the BMS; kept under its sequence of that charge point."""
 
     charge_point: int
@@ -66,16 +62,14 @@ class SaveInformative:
     fields: Mapping[str, float | str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class DropInformative:
+class DropInformative(Struct, frozen=True):
     """That informative request was confirmed, or fell out of the queue."""
 
     charge_point: int
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class RenumberTransaction:
+class RenumberTransaction(Struct, frozen=True):
     """The transaction goes by another id from now on."""
 
     charge_point: int
@@ -83,8 +77,7 @@ class RenumberTransaction:
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class SaveMessage:
+class SaveMessage(Struct, frozen=True):
     """A message waits for a central system that is away; kept under its number."""
 
     charge_point: int
@@ -94,16 +87,14 @@ class SaveMessage:
     transaction_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class DropMessage:
+class DropMessage(Struct, frozen=True):
     """That message was delivered, or fell out of the queue."""
 
     charge_point: int
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class SaveUpstreamId:
+class SaveUpstreamId(Struct, frozen=True):
     """The central system's id of a transaction to which the gateway gave an id of its own."""
 
     charge_point: int
@@ -111,8 +102,7 @@ class SaveUpstreamId:
     upstream: int
 
 
-@dataclass(frozen=True, slots=True)
-class DropUpstreamId:
+class DropUpstreamId(Struct, frozen=True):
     """Nobody will name that transaction any more."""
 
     charge_point: int

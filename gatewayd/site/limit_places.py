@@ -6,7 +6,9 @@ connectors: the lowest of them, since it cannot tell connectors apart and no lim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from gatewayd.site import availability, limit_sending, limit_upstream, remote_stop
 from gatewayd.site.charge_point import ChargePoint
@@ -121,8 +123,7 @@ def carried(connector: Connector) -> bool:
     return purpose_of(connector.charge_point, connector.limit.own) == MAX
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(Struct, frozen=True):
     """The limit of one connector, as TxDefaultProfile or TxProfile."""
 
     connector: Connector
@@ -288,8 +289,7 @@ def apply_whole(cp: ChargePoint, now: float, *, again: bool = False) -> None:
     limit_sending.want(Whole(cp), whole_wanted(cp), now, again=again)
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """The limit of the charge point, as ChargePointMaxProfile of connector 0. It never lapses by itself: the fallback
     bounds each connector, but only this profile bounds their sum."""
 

@@ -9,7 +9,8 @@ charge point has is refused as VersionMismatch (7.43). A refused Differential is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gatewayd.site.capability import SEND_LIST_MAX_LENGTH, learn
 from gatewayd.site.charge_point import ChargePoint
@@ -25,8 +26,7 @@ RETRIED_IN_FULL = frozenset({Result.VersionMismatch, Result.Failed})
 """Refusals of a Differential after which OCPP 1.6, 5.15 wants the full list sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendList:
+class SendList(Struct, frozen=True):
     """Wanted: the charge point's list has this version, and these changes or, if `full`, these entries alone."""
 
     version: int
@@ -136,8 +136,7 @@ class Delivery:
         self._on_report(report)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
+class _Asking(Struct, frozen=True):
     """Hears what SendLocalListMaxLength is."""
 
     delivery: Delivery

@@ -9,9 +9,12 @@ here may take the place of one that our limits stand in, and a clearing may remo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gatewayd.site.charging_profile import (
     OWN_PROFILE_IDS,
@@ -85,8 +88,7 @@ class ProfileMailbox:
         self.schedule_periods = shown.periods[:PERIODS]
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(Struct, frozen=True):
     """Shows the steps of the profile mailbox's operation in its registers."""
 
     bank: BankRecords

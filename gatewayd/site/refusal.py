@@ -10,6 +10,8 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
+from msgspec import Struct
+
 REFUSALS_MAX = 100
 """Different refusals remembered, what a person reads through; the one that was not repeated for longest goes."""
 KNOCKING_MAX = 50
@@ -115,8 +117,7 @@ REMEDIES: dict[Cause, str] = {
 """Cause → what to do, for whoever stands before the charge point. Nothing here may name what a peer wrote."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Somebody was turned away. `why` is one sentence; `identity` is "" where it did not come that far."""
 
     cause: Cause
@@ -132,8 +133,7 @@ class Refusal:
         return " ".join(REMEDIES[self.cause].split())
 
 
-@dataclass(slots=True)
-class Remembered:
+class Remembered(Struct):
     """A refusal, and when it happened first and last, in epoch seconds."""
 
     refusal: Refusal
@@ -142,8 +142,7 @@ class Remembered:
     count: int = 1
 
 
-@dataclass(slots=True)
-class Knock:
+class Knock(Struct):
     """A stranger: its identity, where it last dialled from, and when, in epoch seconds."""
 
     identity: str

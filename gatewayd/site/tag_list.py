@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from msgspec import Struct
+
 from gatewayd.site.codes import Authorization
 from gatewayd.site.journal import ClearTags, Journal, SaveFact, SaveTag
 
@@ -35,8 +37,7 @@ class Tag:
         return self.status
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """What makes an older list this one."""
 
     puts: tuple[Tag, ...] = ()
@@ -44,8 +45,7 @@ class Changes:
     """Id tags."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """What a charge point accepted last: the version it was told, and the edit of our list that it then had."""
 
     version: int

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from gatewayd.site.charge_point import ChargePoint
 from gatewayd.site.codes import RateUnit
 from gatewayd.site.connector import Connector
@@ -102,8 +104,7 @@ def gateway(
     yield family("gateway_events_dropped_total", total, dropped, "Lines that listeners did not get.")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A metric that every charge point, or every connector, has."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gatewayd.view.publisher import STREAMS
 
@@ -21,16 +22,14 @@ class NoRequest(ValueError):
     """Not a line that can be answered: the connection is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribe:
+class Subscribe(Struct, frozen=True):
     """Hear these streams."""
 
     streams: frozenset[str]
     charge_point: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Do:
+class Do(Struct, frozen=True):
     """Do something. `what` may be nothing that can be done: that is an answer too."""
 
     what: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gatewayd.site import limit_upstream
 from gatewayd.site.charging_profile import ClearProfiles, Period, Profile

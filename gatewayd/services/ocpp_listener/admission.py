@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import trio
+from msgspec import Struct
 
 from gatewayd.ocpp import handshake
 from gatewayd.ocpp.handshake import Refused, Upgrade
@@ -30,8 +31,7 @@ SECURING_MAX = 250
 """TLS handshakes that may be under way at once, 40 KiB each; 200 charge points may come back together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who dialled, as far as the connection itself tells."""
 
     address: str = ""
@@ -40,8 +40,7 @@ class Caller:
     """Of the certificate that it showed and that was found good; None: none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """What lets a charge point in."""
 
     profile: int
