@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -32,7 +33,8 @@ def test_a_test_that_hangs_is_named_and_ends_the_run(tmp_path: Path) -> None:
     notes, module = tmp_path / "child", tmp_path / "test_module.py"
     module.write_text(HANGS.format(notes=str(notes)))
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--rootdir", str(tmp_path), str(module)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTEST_ADDOPTS": ""}  # that of this run is no part of that one
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "test_module.py::test_that_hangs hangs: more than 1.5 s" in run.stderr
     assert "in test_that_hangs" in run.stderr
