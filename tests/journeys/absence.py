@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,8 +23,8 @@ import trio
 from gatewayd import app
 from gatewayd.services import ocpp_upstream
 from gatewayd.services.ledger import writer
+from tests.folders import fast_folder
 from tests.journeys.agreement import unequal_books
-from tests.journeys.chaos import FASTEST_DISK
 from tests.journeys.determined import determined
 from tests.journeys.plant import Plant, charge_points
 from tests.journeys.virtual_clock import VirtualClock
@@ -87,8 +86,7 @@ class Absence:
 def run(policy: str, hours: float, seed: int = 1, count: int = COUNT) -> Absence:
     """One absence of so many hours."""
     absence = Absence()
-    disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), unhurried():
+    with fast_folder() as folder, determined(seed), unhurried():
         trio.run(_Run(absence, policy, hours * 3600.0, Path(folder), seed, count).run, clock=VirtualClock())
     return absence
 

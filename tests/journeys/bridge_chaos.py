@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 import time
 from contextlib import nullcontext, suppress
 from enum import Enum
@@ -20,10 +19,11 @@ from unittest.mock import patch
 import trio
 
 from gatewayd.ocpp.telling import TOLD_TIMEOUT_S
+from tests.folders import fast_folder
 from tests.journeys.agreement import unequal_books
 from tests.journeys.bad_upstream import ODDS, BadCentralSystem, HeardStream, Lines, UpstreamWeather
 from tests.journeys.bridge_judges import Bridging, Judges
-from tests.journeys.chaos import FASTEST_DISK, Broken, Chaos, told
+from tests.journeys.chaos import Broken, Chaos, told
 from tests.journeys.determined import determined
 from tests.journeys.life import connected_again_and_again, drivers
 from tests.journeys.plant import Plant
@@ -80,9 +80,8 @@ def run(policy: str, seed: int, broken: Broken = nullcontext, enough: Enum | Non
     """One seed. `broken` builds the gateway wrong, for a twin of the test."""
     chaos = Chaos(seed, enough)
     began = time.perf_counter()
-    disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
     given_up = patch.object(ocpp_link, "PEER_CALL_TIMEOUT_S", TOLD_TIMEOUT_S - 1.0)  # by whoever asked, under `buffer`
-    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), given_up, broken():
+    with fast_folder() as folder, determined(seed), given_up, broken():
         trio.run(_Storm(chaos, Path(folder), policy).run, clock=VirtualClock())
     chaos.figures["s real time"] = round(time.perf_counter() - began, 1)
     return chaos

@@ -9,7 +9,6 @@ import hashlib
 import logging
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +19,7 @@ from random import Random
 
 import trio
 
+from tests.folders import fast_folder
 from tests.journeys.agreement import disagreements, unbooked
 from tests.journeys.determined import determined
 from tests.journeys.invariant import Invariant
@@ -58,7 +58,6 @@ ODDS = {
     Kind.reorder: 0.01, Kind.garble: 0.006,
 }  # fmt: skip
 ROUGH = (Kind.garble,)
-FASTEST_DISK = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,7 @@ def run(seed: int, scale: Scale = WHOLE, broken: Broken = nullcontext, enough: I
     """One seed, in a folder of its own. `broken` builds the gateway wrong, for a twin of the test."""
     chaos = Chaos(seed, enough)
     began = time.perf_counter()
-    disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), broken():
+    with fast_folder() as folder, determined(seed), broken():
         trio.run(_Storm(chaos, Path(folder), scale).run, clock=VirtualClock())
     chaos.figures["s real time"] = round(time.perf_counter() - began, 1)
     return chaos

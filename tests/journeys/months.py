@@ -11,7 +11,6 @@ import gc
 import logging
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,8 +25,8 @@ import trio.testing
 from gatewayd import app
 from gatewayd.services.ledger import writer
 from gatewayd.services.ledger.schema import KEPT_CLOSED, PRUNE
+from tests.folders import fast_folder
 from tests.journeys.agreement import unbooked
-from tests.journeys.chaos import FASTEST_DISK
 from tests.journeys.determined import determined
 from tests.journeys.plant import Plant, charge_points
 from tests.journeys.virtual_clock import VirtualClock
@@ -119,11 +118,10 @@ class Months:
 def run(days: float, seed: int = 1, say: Callable[[str], None] = lambda _text: None) -> Months:
     """So many days from one seed; less than one has one night, at its end."""
     months = Months(days, say=say)
-    disk = FASTEST_DISK if FASTEST_DISK.is_dir() else None
     rarely = patch.object(writer, "WATCH_S", DISK_LOOK_S)
     ages = patch.object(app, "TICK_S", TICK_S)
     few = patch.object(writer, "PRUNE", PRUNE.replace(str(KEPT_CLOSED), str(KEPT)))
-    with tempfile.TemporaryDirectory(dir=disk) as folder, determined(seed), rarely, few, ages:
+    with fast_folder() as folder, determined(seed), rarely, few, ages:
         trio.run(_Days(months, Path(folder), seed).run, clock=VirtualClock())
     return months
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from itertools import count
@@ -32,6 +30,7 @@ from gatewayd.site.journal import (
     SaveTransaction,
 )
 from gatewayd.site.transaction import Transaction
+from tests.folders import fast_folder
 from tests.kit import EPOCH, Kit
 from tests.services.test_ledger_list import SCHEMA_1
 
@@ -46,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick_path() -> Iterator[Path]:
     """On a disk that needs no time, where there is one: for tests with very many commits."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with fast_folder() as folder:
         yield Path(folder) / "ledger.sqlite"
 
 
